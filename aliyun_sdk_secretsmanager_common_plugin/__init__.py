@@ -1,0 +1,26 @@
+"""Managed RAM credentials of Secrets Manager, for the plugins of the Alibaba Cloud SDKs."""
+
+import logging
+
+from .access_key import AccessKey
+from .ak_expire_handler import AKExpireHandler
+from .default_ak_expire_handler import DefaultAKExpireHandler
+from .exceptions import ConfigurationError, ManagedCredentialsError, ReplayError, SecretFormatError
+from .managed_credentials import ManagedCredentials
+from .settings import ConfigLoader
+from .version import __version__
+
+__all__ = [
+    "AKExpireHandler",
+    "AccessKey",
+    "ConfigLoader",
+    "ConfigurationError",
+    "DefaultAKExpireHandler",
+    "ManagedCredentials",
+    "ManagedCredentialsError",
+    "ReplayError",
+    "SecretFormatError",
+    "__version__",
+]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,0 +1,133 @@
+"""The secret's value: an immutable AccessKey, parsed from what GetSecretValue answers."""
+
+import calendar
+import json
+import time
+from typing import Any, Mapping, Optional
+
+from .exceptions import SecretFormatError
+from .secrecy import mask_access_key_id
+
+_DATE = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class AccessKey:
+    """One version of a managed RAM credential. Equal keys sign alike: id, secret and token are compared.
+
+    Attributes:
+        access_key_id: the id.
+        access_key_secret: the secret; never in ``repr``.
+        security_token: the token of temporary credentials, else None; never in ``repr``.
+        version_id: Secrets Manager's id of the version, for logs.
+        next_rotation: when Secrets Manager will rotate it, in seconds since the epoch, or None.
+        expires: when temporary credentials end, in seconds since the epoch, or None.
+    """
+
+    __slots__ = ("access_key_id", "access_key_secret", "security_token", "version_id", "next_rotation", "expires")
+
+    access_key_id: str
+    access_key_secret: str
+    security_token: Optional[str]
+    version_id: str
+    next_rotation: Optional[float]
+    expires: Optional[float]
+
+    def __init__(
+        self,
+        access_key_id: str,
+        access_key_secret: str,
+        security_token: Optional[str] = None,
+        version_id: str = "",
+        next_rotation: Optional[float] = None,
+        expires: Optional[float] = None,
+    ) -> None:
+        values = (access_key_id, access_key_secret, security_token, version_id, next_rotation, expires)
+        for name, value in zip(self.__slots__, values):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("an AccessKey is immutable")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("an AccessKey is immutable")
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, AccessKey):
+            return NotImplemented
+        return (
+            self.access_key_id == other.access_key_id
+            and self.access_key_secret == other.access_key_secret
+            and self.security_token == other.security_token
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.access_key_id)
+
+    def __reduce__(self) -> Any:
+        return AccessKey, tuple(getattr(self, name) for name in self.__slots__)
+
+    def __repr__(self) -> str:
+        return "AccessKey({}, version_id={!r})".format(mask_access_key_id(self.access_key_id), self.version_id)
+
+
+def parse_secret(secret_name: str, answer: Mapping[str, Any]) -> AccessKey:
+    """Return the AccessKey in an answer of GetSecretValue.
+
+    Args:
+        secret_name: the secret's name, for messages.
+        answer: the answer's fields: ``SecretData``, a JSON text ``{"AccessKeyId", "AccessKeySecret"
+            [, "SecurityToken", "ExpireTimestamp"]}``, ``SecretType``, ``VersionId``, ``NextRotationDate``
+            (KMS API 2016-01-20, GetSecretValue).
+
+    Raises:
+        SecretFormatError: the secret is of another type, is no JSON object, or lacks a key. The message names the
+            secret and never shows its value.
+    """
+    secret_type = answer.get("SecretType")
+    if secret_type not in (None, "RAMCredentials"):
+        raise SecretFormatError(
+            "secret {!r} is of type {!r}; a managed RAM credential (type 'RAMCredentials') is needed: create one in "
+            "Secrets Manager and name it instead".format(secret_name, secret_type)
+        )
+    data = _json_object(answer.get("SecretData"))
+    if data is None:
+        raise SecretFormatError(
+            "the value of secret {!r} is no JSON object; a managed RAM credential holds "
+            '{{"AccessKeyId": ..., "AccessKeySecret": ...}}'.format(secret_name)
+        )
+    for field in ("AccessKeyId", "AccessKeySecret"):
+        if not isinstance(data.get(field), str) or not data[field].strip():
+            raise SecretFormatError(
+                "the value of secret {!r} has no {}; a managed RAM credential holds AccessKeyId and "
+                "AccessKeySecret: check the secret in Secrets Manager".format(secret_name, field)
+            )
+    token = data.get("SecurityToken")
+    return AccessKey(
+        data["AccessKeyId"].strip(),
+        data["AccessKeySecret"].strip(),
+        token if isinstance(token, str) and token else None,
+        str(answer.get("VersionId") or ""),
+        _epoch(answer.get("NextRotationDate")),
+        _epoch(data.get("ExpireTimestamp")),
+    )
+
+
+def _json_object(text: Any) -> Optional[Mapping[str, Any]]:
+    # The ValueError of json holds the whole text, so it must not become the context of our error.
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _epoch(date: Any) -> Optional[float]:
+    """Return a date of Secrets Manager (UTC text, or milliseconds) in seconds since the epoch, None if it is none."""
+    if isinstance(date, (int, float)) and not isinstance(date, bool):
+        return date / 1000.0
+    try:
+        return float(calendar.timegm(time.strptime(date, _DATE)))
+    except (TypeError, ValueError):
+        return None

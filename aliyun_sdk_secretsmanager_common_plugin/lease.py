@@ -1,0 +1,157 @@
+"""A client's use of one secret: each call signed with one snapshot; if the service rejects it, renew and replay."""
+
+import logging
+from typing import Any, Callable, Optional, Set, Tuple, TypeVar
+
+from .access_key import AccessKey
+from .ak_expire_handler import AKExpireHandler
+from .cache import Cache
+from .clock import Clock
+from .default_ak_expire_handler import DefaultAKExpireHandler
+from .exceptions import ManagedCredentialsError, ReplayError
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+# Returns the key to sign with, the current one at that moment.
+Pull = Callable[[], AccessKey]
+# Signs with one pulled key, and sends; returns the result, and the error if that is what the service answered. Raises
+# what is no answer.
+Send = Callable[[Pull], Tuple[Result, Optional[Exception]]]
+
+MOST_KEYS = 3
+# Services learn of a new key within seconds; while it is young, a rejection may only mean that they have not yet.
+YOUNG = 30.0
+WAITS = (0.2, 0.4, 0.8, 1.6)
+
+
+class Lease:
+    """What a plugin's client holds of its secret. Made by ``ManagedCredentials.lease``.
+
+    Args:
+        secret_name: the secret.
+        cache: where its key is.
+        clock: the clocks.
+        handler: decides which of a service's errors mean a rejected key.
+        released: called once, at ``close``.
+        begins: called before each call, if not None.
+    """
+
+    def __init__(
+        self,
+        secret_name: str,
+        cache: Cache,
+        clock: Clock,
+        handler: AKExpireHandler,
+        released: Callable[[], Any],
+        begins: Optional[Callable[[], Any]] = None,
+    ) -> None:
+        self.secret_name = secret_name
+        self._cache = cache
+        self._clock = clock
+        self._handler = handler
+        self._released = released
+        self._begins = begins
+        self._closed = False
+        # Written by any thread without a lock: each is one reference, and what a race costs is one wait more or less.
+        self._accepted: Optional[AccessKey] = None
+        self._rejected: Optional[AccessKey] = None
+
+    def access_key(self) -> AccessKey:
+        """Return the current key, to sign one request with.
+
+        Raises:
+            ManagedCredentialsError: the client was shut down.
+            ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
+        """
+        if self._begins is not None:
+            self._begins()
+        if self._closed:
+            raise ManagedCredentialsError(
+                "the client of secret {!r} was shut down; make a new one".format(self.secret_name)
+            )
+        return self._cache.get(self.secret_name)
+
+    def call(
+        self, send: "Send[Result]", rewind: Callable[[], Optional[ReplayError]]
+    ) -> Tuple[Result, Optional[Exception]]:
+        """Send a request; while the service rejects its key, renew the key and send the request again.
+
+        Args:
+            send: signs with the key that the function it is given returns, and sends.
+            rewind: makes the request what it was before ``send``, or returns why it cannot.
+
+        Returns:
+            What the last ``send`` returned. Where a renewal failed, or ``rewind``, that is the error's ``__cause__``.
+        """
+        key = self.access_key()
+
+        def pull() -> AccessKey:
+            nonlocal key
+            key = self._cache.current(self.secret_name) or key
+            return key
+
+        rejected: Set[AccessKey] = set()
+        waits = iter(WAITS)
+        while True:
+            result, error = send(pull)
+            if error is None:
+                self._note_accepted(key)
+                return result, None
+            if not self._is_rejection(key, error):
+                return result, error
+            self._rejected = key
+            if key not in rejected:
+                rejected.add(key)
+                waits = iter(WAITS)
+            renewal = self._cache.renewal(self.secret_name, key)
+            if renewal.key is None:
+                wait = next(waits, None) if renewal.error is None and self._may_be_unknown_yet(key) else None
+                if wait is None:
+                    error.__cause__ = renewal.error
+                    return result, error
+                self._clock.sleep(wait)
+            elif len(rejected) == MOST_KEYS:
+                return result, error
+            else:
+                key = renewal.key
+            failure = rewind()
+            if failure is not None:
+                logger.warning("secret %r: the key was renewed, but %s", self.secret_name, failure)
+                error.__cause__ = failure
+                return result, error
+
+    def close(self) -> None:
+        """Give the secret back; idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._released()
+
+    def _may_be_unknown_yet(self, key: AccessKey) -> bool:
+        return key != self._accepted and self._cache.replaced_within(self.secret_name, key, YOUNG)
+
+    def _note_accepted(self, key: AccessKey) -> None:
+        if key is not self._accepted and key is self._cache.current(self.secret_name):
+            self._accepted = key
+        if self._rejected is not None:
+            if self._rejected == key:
+                self._cache.accepted(self.secret_name, key)
+            self._rejected = None
+
+    def _is_rejection(self, key: AccessKey, error: Exception) -> bool:
+        handler = self._handler
+        try:
+            if handler.judge_ak_expire(error):
+                return True
+            return (
+                key.security_token is not None
+                and isinstance(handler, DefaultAKExpireHandler)
+                and handler.judge_token_expire(error)
+            )
+        except Exception:
+            logger.exception("secret %r: %s failed; the error counts as none of the key's", self.secret_name,
+                             type(handler).__name__)
+            return False
+
+    def __repr__(self) -> str:
+        return "Lease({!r})".format(self.secret_name)

@@ -1,0 +1,306 @@
+"""The facade that plugins hold: cache and refresher behind the settings, the clients' leases, and forks."""
+
+import collections
+import itertools
+import logging
+import os
+import queue
+import threading
+import weakref
+from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple
+
+from .access_key import AccessKey
+from .ak_expire_handler import AKExpireHandler
+from .cache import Cache, Subscriber
+from .clock import Clock
+from .exceptions import ConfigurationError
+from .gateways import SharedGateway
+from .identities import AccessKeyIdentity
+from .lease import Lease
+from .refresher import Refresher
+from .secrets_manager import Fetch, SecretsManager
+from .settings import ConfigLoader, Settings, load_settings
+
+logger = logging.getLogger(__name__)
+
+PRELOADING_THREADS = 8
+
+
+class _Client(NamedTuple):
+    """A client that holds a lease."""
+
+    secret_name: str
+    reference: "weakref.ReferenceType[Any]"
+    after_fork: Callable[[Any], None]
+
+
+class ManagedCredentials:
+    """The managed RAM credentials of one configuration.
+
+    Args:
+        settings: the configuration.
+        fetch: what reads a secret; None reads from Secrets Manager.
+
+    Example::
+
+        with ManagedCredentials.from_properties("account-b.properties") as credentials:
+            access_key = credentials.get("my-secret")
+    """
+
+    def __init__(self, settings: Settings, fetch: Optional[Fetch] = None) -> None:
+        self.settings = settings
+        identity = AccessKeyIdentity(settings)
+        self._secrets_manager = SecretsManager(
+            [SharedGateway(gateway, identity) for gateway in settings.shared_gateways], _clock
+        )
+        self._cache = Cache(
+            fetch or self._secrets_manager.fetch,
+            _clock,
+            self._schedule,
+            settings.refresh_interval,
+            settings.fetch_timeout,
+            settings.renew_timeout,
+        )
+        self._lock = threading.Lock()  # guards _clients, and which secrets are in use because of them
+        self._clients: Dict[int, _Client] = {}
+        # Clients dropped without shutdown(). The garbage collector appends, amid whatever runs, so it takes no lock.
+        self._dropped: Deque[int] = collections.deque()
+        with _instances_lock:
+            _instances.add(self)
+
+    @classmethod
+    def from_properties(cls, path: Optional[str] = None) -> "ManagedCredentials":
+        """Return the credentials that a properties file describes, its ``secret_names`` read.
+
+        Args:
+            path: the file; None takes the one that ``ConfigLoader`` says.
+
+        Raises:
+            ConfigurationError: the file cannot be read, or a key is missing or wrong.
+        """
+        credentials = cls(load_settings(path))
+        credentials._preload()
+        return credentials
+
+    @classmethod
+    def default(cls) -> "ManagedCredentials":
+        """Return the instance that all proxies share which are given none.
+
+        It is the one that the properties file describes now: a file, or an environment, that says something else makes
+        a new instance for the clients to come. A file that is gone (the working directory changed) changes nothing
+        while there are clients.
+
+        Raises:
+            ConfigurationError: the file cannot be read, or a key is missing or wrong.
+        """
+        global _default
+        try:
+            settings = load_settings()
+        except ConfigurationError:
+            with _instances_lock:
+                if _default is not None and _default._clients and not os.path.exists(ConfigLoader.get_config_name()):
+                    return _default
+            raise
+        with _default_lock:
+            credentials = _default
+            if credentials is not None and credentials.settings == settings:
+                return credentials
+            credentials = _default = cls(settings)
+        credentials._preload()
+        return credentials
+
+    def get(self, secret_name: str) -> AccessKey:
+        """Return the current key of a secret; the first time it is read from Secrets Manager.
+
+        Raises:
+            ServerException: Secrets Manager refused, or failed.
+            ClientException: it did not answer within ``fetch_timeout``.
+            SecretFormatError: the secret is no managed RAM credential.
+        """
+        return self._cache.get(secret_name)
+
+    def renew(self, secret_name: str, rejected: AccessKey) -> Optional[AccessKey]:
+        """Return the key to use instead of ``rejected``, which a service refused; None if there is none for now."""
+        return self._cache.renew(secret_name, rejected)
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Call ``subscriber(secret_name, access_key)`` on every new key, in the thread that fetched it."""
+        self._cache.subscribe(subscriber)
+
+    def lease(
+        self, client: Any, secret_name: str, handler: AKExpireHandler, after_fork: Callable[[Any], None]
+    ) -> Lease:
+        """Return the use of a secret by ``client``; the secret is read now if it was not yet.
+
+        Args:
+            client: who uses it; not kept alive, and released when it is collected or the lease is closed.
+            secret_name: which secret.
+            handler: decides which of the service's errors mean a rejected key.
+            after_fork: called with ``client`` in a forked child, to let go of the parent's sockets.
+
+        Raises:
+            ConfigurationError: the secret's name is empty.
+            ServerException, ClientException, SecretFormatError: the secret cannot be read.
+        """
+        if not isinstance(secret_name, str) or not secret_name.strip():
+            raise ConfigurationError(
+                "secret_name is {!r}; give the name of a secret in Secrets Manager".format(secret_name)
+            )
+        token = next(_tokens)
+        with self._lock:
+            self._clients[token] = _Client(secret_name, weakref.ref(client), after_fork)
+        finalizer = weakref.finalize(client, self._dropped.append, token)
+        finalizer.atexit = False
+
+        def released() -> None:
+            finalizer.detach()
+            self._release([token])
+
+        begins = None if hasattr(os, "register_at_fork") else _check_process
+        lease = Lease(secret_name, self._cache, _clock, handler, released, begins)
+        try:
+            lease.access_key()
+        except BaseException:
+            lease.close()
+            raise
+        return lease
+
+    def close(self) -> None:
+        """Stop refreshing; keys that are read later start it again. Idempotent."""
+        with self._lock:
+            self._retire(self._cache.names())
+
+    def __enter__(self) -> "ManagedCredentials":
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return "ManagedCredentials({!r})".format(self.settings)
+
+    def _preload(self) -> None:
+        """Read ``secret_names``, several at a time, within ``fetch_timeout``."""
+        names: queue.Queue[str] = queue.Queue()
+        for name in self.settings.secret_names:
+            names.put(name)
+        threads = [
+            threading.Thread(target=self._preload_from, args=(names,), name="managed-credentials-start", daemon=True)
+            for _ in range(min(PRELOADING_THREADS, len(self.settings.secret_names)))
+        ]
+        for thread in threads:
+            thread.start()
+        deadline = _clock.monotonic() + self.settings.fetch_timeout
+        for thread in threads:
+            thread.join(max(0, deadline - _clock.monotonic()))
+
+    def _preload_from(self, names: "queue.Queue[str]") -> None:
+        while True:
+            try:
+                name = names.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                self._cache.get(name)
+            except Exception as error:
+                logger.warning("secret_names: %r could not be read at start: %s", name, error)
+
+    def _schedule(self, secret_name: str, seconds: float) -> None:
+        _refresher.schedule((self._cache.refresh, secret_name), seconds)
+
+    def _release(self, tokens: List[int]) -> None:
+        with self._lock:
+            clients = [self._clients.pop(token) for token in tokens if token in self._clients]
+            released = {client.secret_name for client in clients}
+            if self._clients:
+                in_use = {client.secret_name for client in self._clients.values()}
+                self._retire(released - in_use - set(self.settings.secret_names))
+            else:
+                self._retire(self._cache.names())
+
+    def _retire(self, names: Any) -> None:
+        for name in names:
+            self._cache.retire(name)
+            _refresher.cancel((self._cache.refresh, name))
+
+    def _release_dropped(self) -> None:
+        tokens = []
+        while self._dropped:
+            tokens.append(self._dropped.popleft())
+        if tokens:
+            self._release(tokens)
+
+    def _after_fork_in_child(self) -> None:
+        self._lock = threading.Lock()
+        self._cache.after_fork_in_child()
+        self._secrets_manager.forget_threads()
+        for client in list(self._clients.values()):
+            alive = client.reference()
+            if alive is not None:
+                client.after_fork(alive)
+
+
+_instances_lock = threading.Lock()  # guards _instances
+_instances: "weakref.WeakSet[ManagedCredentials]" = weakref.WeakSet()
+_default_lock = threading.Lock()  # guards _default
+_default = None  # type: Optional[ManagedCredentials]
+_tokens = itertools.count()
+
+
+def _all_instances() -> Tuple[ManagedCredentials, ...]:
+    with _instances_lock:
+        return tuple(_instances)
+
+
+def _release_dropped_clients() -> None:
+    for credentials in _all_instances():
+        credentials._release_dropped()
+
+
+_clock = Clock()
+_refresher = Refresher(_clock, _release_dropped_clients)
+
+# Processes. Before a fork the refresher's thread ends and the caches hold still; the child begins without threads,
+# locks and sockets of its parent.
+_process = os.getpid()
+_fork_lock = threading.Lock()  # held by the thread that forks, from before to after; guards _forking
+_forking = ()  # type: Tuple[ManagedCredentials, ...]
+
+
+def _before_fork() -> None:
+    global _forking
+    _fork_lock.acquire()
+    _refresher.park()
+    _forking = _all_instances()
+    _instances_lock.acquire()
+    for credentials in _forking:
+        credentials._cache.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for credentials in _forking:
+        credentials._cache.after_fork_in_parent()
+    _instances_lock.release()
+    _refresher.unpark()
+    _fork_lock.release()
+
+
+def _after_fork_in_child() -> None:
+    global _process, _fork_lock, _instances_lock, _default_lock
+    _process = os.getpid()
+    _fork_lock, _instances_lock, _default_lock = threading.Lock(), threading.Lock(), threading.Lock()
+    _refresher.forget()
+    for credentials in _all_instances():
+        credentials._after_fork_in_child()
+
+
+def _check_process() -> None:
+    """Where the interpreter has no hook for forks (3.6), clients call this before each call."""
+    if os.getpid() != _process:
+        _after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+    )

@@ -1,0 +1,47 @@
+"""What keeps secrets out of logs: the masked form of an AccessKey id, and a filter for the loggers of the SDKs."""
+
+import logging
+import re
+
+_SENSITIVE = re.compile(
+    # name, closing quote, separator and opening quote, then what is masked: up to the end of the value
+    r"(?i)((?:x-acs-|x-oss-|x-kms-)?security-?token|authorization|signature(?![a-z]))"
+    r"([\"']?\s*[:=,]\s*b?[\"']?)"
+    r"((?:acs |oss |OSS4-HMAC-SHA256 |bearer )?[^\s\"'&,}]+)"
+)
+
+
+def mask_access_key_id(access_key_id: str) -> str:
+    """Return ``access_key_id`` as it may be shown: ``LTAI********wxyz``, all stars when it is short."""
+    if len(access_key_id) <= 8:
+        return "********"
+    return access_key_id[:4] + "********" + access_key_id[-4:]
+
+
+class SensitiveFilter(logging.Filter):
+    """Masks tokens, signatures and authorization values in the records of a logger."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite ``record`` where needed; every record passes."""
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):
+            return True  # a broken record: logging itself reports it
+        masked = _SENSITIVE.sub(r"\1\2******", message)
+        if masked != message:
+            record.msg, record.args = masked, ()
+        return True
+
+
+_FILTER = SensitiveFilter()
+
+
+def filter_loggers(sdk: str) -> None:
+    """Install the filter on the logger ``sdk`` and those below it.
+
+    A filter of a logger does not see the records of the loggers below, so each has its own. To be called once the
+    SDK is imported, when its loggers exist.
+    """
+    names = [name for name in list(logging.Logger.manager.loggerDict) if name == sdk or name.startswith(sdk + ".")]
+    for name in [sdk] + names:
+        logging.getLogger(name).addFilter(_FILTER)

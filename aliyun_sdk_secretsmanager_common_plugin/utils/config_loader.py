@@ -1,0 +1,5 @@
+"""The documented path of ConfigLoader."""
+
+from ..settings import ConfigLoader
+
+__all__ = ["ConfigLoader"]

@@ -1,0 +1,65 @@
+"""Every task of a contributor: ``nox -l`` lists them."""
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_missing_interpreters = False
+
+PYTHONS = ["3.6", "3.8", "3.11", "3.13"]
+PACKAGES = [
+    "aliyun_sdk_secretsmanager_common_plugin",
+    "aliyun_sdk_secretsmanager_sdk_core_plugin",
+    "aliyun_sdk_secretsmanager_oss_plugin",
+    "aliyun_sdk_secretsmanager_testing",
+]
+
+
+def install(session, *what):
+    # The pip of an old interpreter's ensurepip knows no wheel of today's cryptography.
+    session.install("-q", "-U", "pip")
+    session.install("-q", *what)
+
+
+@nox.session(python=PYTHONS)
+def tests(session):
+    """The test suite, on each interpreter that is there."""
+    install(session, ".[test]")
+    session.run("python", "-m", "pytest", "-q", *session.posargs)
+
+
+@nox.session
+def lint(session):
+    """ruff."""
+    install(session, "ruff")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def types(session):
+    """mypy, strict, over the packages."""
+    install(session, ".[dev]")
+    session.run("mypy")
+
+
+@nox.session
+def demo(session):
+    """The main job on the local cloud."""
+    install(session, ".[testing]")
+    session.run("managed-credentials", "demo")
+
+
+@nox.session
+def beside(session):
+    """The suite installs beside the newest of what the existing plugin pins down."""
+    install(session, ".[oss]", "pydantic>=2", "protobuf>=5", "cryptography>=44", "aiofiles>=25")
+    session.run("python", "-m", "pip", "check")
+    for package in PACKAGES[:3]:
+        session.run("python", "-c", "import " + package)
+
+
+@nox.session
+def sdk_suites(session):
+    """The SDKs' own tests, with the proxies in place of the clients."""
+    install(session, ".[test]")
+    session.run("python", "-m", "tests.sdk_suites.run", *session.posargs)

@@ -1,0 +1,56 @@
+"""Distribution of the managed-credentials suite."""
+
+import io
+import os
+import re
+
+from setuptools import find_packages, setup
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def read(*path):
+    with io.open(os.path.join(HERE, *path), encoding="utf-8") as file:
+        return file.read()
+
+
+VERSION = re.search(
+    r'__version__ = "(.+?)"', read("aliyun_sdk_secretsmanager_common_plugin", "version.py")
+).group(1)
+
+OSS = ["oss2>=2.18.0"]
+TESTING = OSS + ["cheroot", "werkzeug", "trustme", "crcmod", "click", "rich"]
+TEST = TESTING + ["pytest", "hypothesis"]
+DEV = TEST + ["mypy", "ruff", "nox", "types-requests"]
+
+setup(
+    name="aliyun-sdk-managed-credentials-providers",
+    version=VERSION,
+    description="Rotating managed RAM credentials of KMS Secrets Manager for the Alibaba Cloud SDKs",
+    long_description=read("README.rst"),
+    long_description_content_type="text/x-rst",
+    license="Apache-2.0",
+    packages=find_packages(include=["aliyun_sdk_secretsmanager_*"]),
+    package_data={"": ["py.typed"]},
+    python_requires=">=3.6",
+    install_requires=[
+        "aliyun-python-sdk-core>=2.13.36",
+        "aliyun-python-sdk-kms>=2.15.0",
+        "requests",
+        "cryptography",
+    ],
+    extras_require={"oss": OSS, "all": OSS, "testing": TESTING, "test": TEST, "dev": DEV},
+    entry_points={
+        "console_scripts": ["managed-credentials = aliyun_sdk_secretsmanager_testing.cli:main"],
+        "pytest11": ["managed_credentials = aliyun_sdk_secretsmanager_testing.pytest_plugin"],
+    },
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.6",
+        "Programming Language :: Python :: 3.8",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.13",
+        "Typing :: Typed",
+    ],
+)
