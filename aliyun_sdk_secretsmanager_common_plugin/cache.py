@@ -24,10 +24,17 @@ Schedule = Callable[[str, float], None]
 
 
 class Renewal(NamedTuple):
-    """What a renewal came to: the key to use instead of the rejected one, or None, and why if the fetch failed."""
+    """What a renewal came to.
+
+    Attributes:
+        key: the key to use instead of the rejected one, or None.
+        error: why there is none, if the fetch failed.
+        age: where there is nothing newer, the seconds since the rejected key replaced another, None for a first key.
+    """
 
     key: Optional[AccessKey]
     error: Optional[Exception] = None
+    age: Optional[float] = None
 
 
 class _CoolDown(NamedTuple):
@@ -130,7 +137,9 @@ class Cache:
                     return Renewal(entry.key)
                 cool_down = self._cooling(name)
                 if cool_down is not None:
-                    return Renewal(None, cool_down.error)
+                    replaced_at = entry.replaced_at
+                    age = None if replaced_at is None else self._clock.monotonic() - replaced_at
+                    return Renewal(None, cool_down.error, age)
                 flight = entry.flight
                 leads = flight is None and remaining > 0
                 if leads:
@@ -174,16 +183,6 @@ class Cache:
             with self._lock:
                 if self._entries[name].key == key:
                     self._cool_downs.pop(name, None)
-
-    def replaced_within(self, name: str, key: AccessKey, seconds: float) -> bool:
-        """Return whether ``key`` is current, and replaced another one less than ``seconds`` ago."""
-        with self._lock:
-            entry = self._entries[name]
-            return (
-                entry.key == key
-                and entry.replaced_at is not None
-                and self._clock.monotonic() - entry.replaced_at < seconds
-            )
 
     def names(self) -> List[str]:
         """Return the names of the secrets that were read."""

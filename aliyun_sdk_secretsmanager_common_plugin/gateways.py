@@ -73,7 +73,8 @@ class SharedGateway:
         return self._parse(secret_name, status, body)
 
     def _no_answer(self, secret_name: str, cause: BaseException) -> ClientException:
-        if "CERTIFICATE_VERIFY_FAILED" in str(cause) or "Certificate" in type(cause).__name__:
+        # The second is urllib3's own, where Python (3.6) leaves names to it.
+        if "CERTIFICATE_VERIFY_FAILED" in str(cause) or "doesn't match" in str(cause):
             return UntrustedGateway(
                 error_code.SDK_HTTP_ERROR,
                 self._about(secret_name, "the gateway's certificate is not trusted ({}); set caFilePath in "

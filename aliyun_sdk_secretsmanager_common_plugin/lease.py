@@ -106,7 +106,13 @@ class Lease:
                 waits = iter(WAITS)
             renewal = self._cache.renewal(self.secret_name, key)
             if renewal.key is None:
-                wait = next(waits, None) if renewal.error is None and self._may_be_unknown_yet(key) else None
+                may_be_unknown_yet = (
+                    renewal.error is None
+                    and renewal.age is not None
+                    and renewal.age < YOUNG
+                    and key != self._accepted
+                )
+                wait = next(waits, None) if may_be_unknown_yet else None
                 if wait is None:
                     error.__cause__ = renewal.error
                     return result, error
@@ -126,9 +132,6 @@ class Lease:
         if not self._closed:
             self._closed = True
             self._released()
-
-    def _may_be_unknown_yet(self, key: AccessKey) -> bool:
-        return key != self._accepted and self._cache.replaced_within(self.secret_name, key, YOUNG)
 
     def _note_accepted(self, key: AccessKey) -> None:
         if key is not self._accepted and key is self._cache.current(self.secret_name):

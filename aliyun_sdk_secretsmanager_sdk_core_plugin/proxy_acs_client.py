@@ -99,8 +99,8 @@ class ProxyAcsClient(AcsClient):  # type: ignore[misc]
             self, secret_name, ak_expire_handler or SdkCoreAKExpireHandler(), _after_fork_in_child
         )
         self._signer = _CurrentSigner(self._lease.access_key)
-        # The tokens that calls left in the users' requests, as the SDK does.
-        self._left_tokens: weakref.WeakKeyDictionary[AcsRequest, str] = weakref.WeakKeyDictionary()
+        # The tokens that calls left in the users' requests, as the SDK does; by id, since requests may define equality.
+        self._left_tokens: Dict[int, str] = {}
 
     def get_access_key(self) -> str:
         """Return the id of the current key."""
@@ -128,27 +128,35 @@ class ProxyAcsClient(AcsClient):  # type: ignore[misc]
         # (no connection, no endpoint) is none, and passes through.
         if signer is not None or not isinstance(request, AcsRequest):
             return super()._implementation_of_do_action(request, signer)  # type: ignore[no-any-return]
-        _remove_token(request, self._left_tokens.pop(request, None))
-        given = _copy(request)
+        _remove_token(request, self._left_tokens.get(id(request)))
+        given = _copy(vars(request))
         attempt = request
 
         def send(pull: Pull) -> Tuple[Any, Optional[Exception]]:
             signer = _SnapshotSigner(pull)
-            answer = super(ProxyAcsClient, self)._implementation_of_do_action(attempt, signer)
-            if signer.key is not None and signer.key.security_token is not None:
-                self._left_tokens[request] = signer.key.security_token
+            try:
+                answer = super(ProxyAcsClient, self)._implementation_of_do_action(attempt, signer)
+            finally:
+                if signer.key is not None and signer.key.security_token is not None:
+                    self._note_token(request, signer.key.security_token)
             return answer, answer[3]
 
         def rewind() -> None:
             # A copy, since other threads may use the same request.
             nonlocal attempt
-            attempt = _copy(given)
+            attempt = copy.copy(request)
+            vars(attempt).update(_copy(given))
 
         try:
             return self._lease.call(send, rewind)[0]  # type: ignore[no-any-return]
         finally:
             if attempt is not request:
                 _leave(attempt, request)
+
+    def _note_token(self, request: AcsRequest, token: str) -> None:
+        if id(request) not in self._left_tokens:
+            weakref.finalize(request, self._left_tokens.pop, id(request), None).atexit = False
+        self._left_tokens[id(request)] = token
 
 
 class _CurrentSigner(Signer):  # type: ignore[misc]
@@ -188,13 +196,9 @@ def _remove_token(request: AcsRequest, token: Optional[str]) -> None:
                 del fields[name]
 
 
-def _copy(request: AcsRequest) -> AcsRequest:
-    """Return a copy with parameters and headers of its own."""
-    twin = copy.copy(request)
-    for name, value in vars(request).items():
-        if isinstance(value, MutableMapping):
-            setattr(twin, name, copy.copy(value))
-    return twin
+def _copy(fields: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the fields of a request, with parameters and headers of their own."""
+    return {name: value.copy() if hasattr(value, "copy") else value for name, value in fields.items()}
 
 
 def _leave(attempt: AcsRequest, request: AcsRequest) -> None:
