@@ -1,0 +1,280 @@
+"""The shared gateway over real HTTPS: what a fault of Secrets Manager looks like to who reads a secret."""
+
+import logging
+import socket
+import threading
+import time
+
+import pytest
+from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
+from aliyunsdkcore.profile import region_provider
+
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, SecretFormatError, __version__
+from aliyun_sdk_secretsmanager_common_plugin.gateways import SharedGateway, UnreadableAnswer, UntrustedGateway
+from aliyun_sdk_secretsmanager_common_plugin.identities import AccessKeyIdentity
+from aliyun_sdk_secretsmanager_common_plugin.settings import Settings, SharedGatewaySettings, load_settings
+from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
+from tests.conftest import SECRET
+
+
+@pytest.fixture
+def make_gateway(cloud):
+    def make(ca_file="the cloud's", endpoint=None):
+        identity = AccessKeyIdentity(Settings(cloud.identity.access_key_id, cloud.identity.access_key_secret))
+        ca_file = cloud.ca_file if ca_file == "the cloud's" else ca_file
+        return SharedGateway(
+            SharedGatewaySettings("cn-hangzhou", endpoint or cloud.gateway_endpoint("cn-hangzhou"), ca_file), identity)
+
+    return make
+
+
+@pytest.fixture
+def gateway(make_gateway):
+    return make_gateway()
+
+
+class TestAnswer:
+    def test_it_is_the_current_version(self, cloud, gateway):
+        cloud.rotate(SECRET)
+
+        answer = gateway.get_secret_value(SECRET, 5)
+
+        assert cloud.secret(SECRET).current.access_key_id in answer["SecretData"]
+        assert answer["SecretType"] == "RAMCredentials"
+        assert "RamUserAccessKey" in str(answer["ExtendedConfig"])
+
+    def test_names_with_any_character(self, cloud, gateway):
+        cloud.create_secret("a/b c+\u4f60&=%")
+
+        assert gateway.get_secret_value("a/b c+\u4f60&=%", 5)["SecretName"] == "a/b c+\u4f60&=%"
+
+    def test_calls_carry_the_user_agent(self, cloud, gateway, monkeypatch):
+        import requests
+
+        sent = []
+        send = requests.adapters.HTTPAdapter.send
+        monkeypatch.setattr(requests.adapters.HTTPAdapter, "send",
+                            lambda self, request, **options: sent.append(request) or send(self, request, **options))
+
+        gateway.get_secret_value(SECRET, 5)
+
+        assert sent[0].headers["User-Agent"] == "aliyun-sdk-managed-credentials-providers-python/" + __version__
+
+    def test_no_credentials_of_netrc_are_sent(self, cloud, gateway, monkeypatch, tmp_path):
+        import requests
+
+        (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password netrc-password")
+        monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+        sent = []
+        send = requests.adapters.HTTPAdapter.send
+        monkeypatch.setattr(requests.adapters.HTTPAdapter, "send",
+                            lambda self, request, **options: sent.append(request) or send(self, request, **options))
+
+        gateway.get_secret_value(SECRET, 5)
+
+        assert "Authorization" not in sent[0].headers
+
+    def test_process_wide_endpoints_of_the_sdk_do_not_redirect_it(self, gateway):
+        from aliyunsdkcore.endpoint.default_endpoint_resolver import DefaultEndpointResolver
+
+        region_provider.modify_point("Kms", "cn-hangzhou", "127.0.0.1:1")
+        try:
+            assert gateway.get_secret_value(SECRET, 5)["SecretName"] == SECRET
+        finally:
+            DefaultEndpointResolver.predefined_endpoint_resolver.reset()
+
+
+class TestTls:
+    def test_untrusted_certificate_is_refused(self, cloud, make_gateway):
+        with pytest.raises(UntrustedGateway) as caught:
+            make_gateway(ca_file=None).get_secret_value(SECRET, 5)
+
+        assert "caFilePath" in str(caught.value)
+        assert cloud.calls("secrets_manager") == []
+
+    @pytest.mark.parametrize("fault", [Fault.expired_certificate(), Fault.untrusted_certificate()],
+                             ids=["expired", "untrusted"])
+    def test_bad_certificate_is_refused(self, cloud, gateway, fault):
+        cloud.inject("secrets_manager", fault)
+
+        with pytest.raises(UntrustedGateway, match="(?i)certificate"):
+            gateway.get_secret_value(SECRET, 5)
+
+    def test_a_certificate_for_another_name_is_refused(self, cloud, make_gateway, monkeypatch):
+        host, port = cloud.gateway_endpoint("cn-hangzhou").split(":")
+        resolve = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", lambda name, *more, **options: resolve(host, *more, **options))
+
+        with pytest.raises(UntrustedGateway):
+            make_gateway(endpoint="kms.example.test:" + port).get_secret_value(SECRET, 5)
+
+    def test_bundle_of_the_environment_is_trusted(self, cloud, make_gateway, monkeypatch):
+        monkeypatch.setenv("ALIBABA_CLOUD_CA_BUNDLE", cloud.ca_file)
+
+        assert make_gateway(ca_file=None).get_secret_value(SECRET, 5)["SecretName"] == SECRET
+
+    def test_bundles_meant_for_requests_do_not_replace_the_ca_file(self, cloud, gateway, monkeypatch):
+        import certifi
+
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
+
+        assert gateway.get_secret_value(SECRET, 5)["SecretName"] == SECRET
+
+    def test_an_untrusted_certificate_is_not_asked_again(self, cloud, tmp_path):
+        path = cloud.write_properties(
+            tmp_path, cache_client_region_id='[{{"regionId": "cn-hangzhou", "endpoint": "{}"}}]'.format(
+                cloud.gateway_endpoint("cn-hangzhou")))
+        started = time.monotonic()
+
+        with pytest.raises(ClientException, match="not trusted"):
+            ManagedCredentials(load_settings(path)).get(SECRET)
+
+        assert time.monotonic() - started < 5
+
+
+class TestErrors:
+    @pytest.mark.parametrize(("fault", "code"), [
+        (Fault.status(503, code="ServiceUnavailableTemporary"), "ServiceUnavailableTemporary"),
+        (Fault.throttling(), "Rejected.Throttling"),
+    ], ids=["503", "throttling"])
+    def test_error_of_secrets_manager_keeps_its_code(self, cloud, gateway, fault, code):
+        cloud.inject("secrets_manager", fault)
+
+        with pytest.raises(ServerException) as caught:
+            gateway.get_secret_value(SECRET, 5)
+
+        assert caught.value.get_error_code() == code
+        assert caught.value.get_request_id()
+        assert repr(SECRET) in str(caught.value)
+
+    def test_forbidden_names_the_permission(self, cloud, gateway):
+        cloud.inject("secrets_manager", Fault.forbidden())
+
+        with pytest.raises(ServerException, match="kms:GetSecretValue"):
+            gateway.get_secret_value(SECRET, 5)
+
+    def test_unknown_identity_names_the_keys_of_the_file(self, cloud):
+        identity = AccessKeyIdentity(Settings("LTAIunknownunknown00", "x" * 30))
+        gateway = SharedGateway(
+            SharedGatewaySettings("cn-hangzhou", cloud.gateway_endpoint("cn-hangzhou"), cloud.ca_file), identity)
+
+        with pytest.raises(ServerException, match="credentials_access_key_id"):
+            gateway.get_secret_value(SECRET, 5)
+
+    @pytest.mark.parametrize("fault", [
+        Fault.html(), Fault.html(status=502), Fault.body(b"[]"), Fault.body(b'{"RequestId": "x"}'),
+        Fault.body(b"\xff\xfe"), Fault.body(b""),
+    ], ids=["html", "html 502", "list", "no SecretData", "no text", "empty"])
+    def test_what_is_no_answer_of_secrets_manager_says_so(self, cloud, gateway, fault):
+        cloud.inject("secrets_manager", fault)
+
+        with pytest.raises(UnreadableAnswer, match="not Secrets Manager's"):
+            gateway.get_secret_value(SECRET, 5)
+
+    @pytest.mark.parametrize("fault", [Fault.reset(), Fault.cut(), Fault.refuse()], ids=["reset", "cut", "refuse"])
+    def test_broken_connection(self, cloud, gateway, fault):
+        cloud.inject("secrets_manager", fault)
+
+        with pytest.raises(ClientException, match="no answer") as caught:
+            gateway.get_secret_value(SECRET, 5)
+
+        assert caught.value.get_error_code() == "SDK.HttpError"
+
+    def test_hang_ends_with_the_timeout(self, cloud, gateway):
+        cloud.inject("secrets_manager", Fault.hang())
+        started = time.monotonic()
+
+        with pytest.raises(ClientException, match="no answer"):
+            gateway.get_secret_value(SECRET, 0.3)
+
+        assert time.monotonic() - started < 3
+        cloud.clear()
+
+    def test_huge_answer_is_given_up(self, cloud, gateway):
+        cloud.inject("secrets_manager", Fault.body(b"x" * (1 << 21)))
+
+        with pytest.raises(ClientException, match="larger than"):
+            gateway.get_secret_value(SECRET, 5)
+
+    def test_no_signature_is_in_an_error_or_its_chain(self, cloud, gateway):
+        cloud.inject("secrets_manager", Fault.reset())
+
+        with pytest.raises(ClientException) as caught:
+            gateway.get_secret_value(SECRET, 5)
+
+        assert "Signature" not in str(caught.value)
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+class TestCallersDeadline:
+    @pytest.mark.parametrize("fault", [Fault.hang(), Fault.drip(30), Fault.slow(30)], ids=["hang", "drip", "slow"])
+    def test_it_is_wall_time(self, cloud, tmp_path, fault):
+        path = cloud.write_properties(tmp_path, fetch_timeout_milliseconds=500)
+        cloud.inject("secrets_manager", fault)
+        started = time.monotonic()
+
+        with pytest.raises(ClientException, match="no answer"):
+            ManagedCredentials(load_settings(path)).get(SECRET)
+
+        assert time.monotonic() - started < 3
+        cloud.clear()
+
+    def test_slow_name_server(self, cloud, tmp_path, monkeypatch):
+        path = cloud.write_properties(tmp_path, fetch_timeout_milliseconds=500)
+        resolved = threading.Event()
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: resolved.wait(30) and [])
+        started = time.monotonic()
+
+        with pytest.raises(ClientException, match="no answer"):
+            ManagedCredentials(load_settings(path)).get(SECRET)
+
+        assert time.monotonic() - started < 3
+        resolved.set()
+
+
+class TestRegions:
+    @pytest.fixture
+    def regions(self, tmp_path):
+        with LocalCloud(regions=("cn-hangzhou", "cn-shanghai", "cn-beijing")) as cloud:
+            cloud.create_secret(SECRET)
+            cloud.path = cloud.write_properties(tmp_path, fetch_timeout_milliseconds=3000)
+            yield cloud
+
+    @pytest.mark.parametrize("fault", [Fault.refuse(), Fault.status(500), Fault.html(), Fault.throttling(),
+                                       Fault.hang(), Fault.expired_certificate()],
+                             ids=["refuse", "500", "html", "throttling", "hang", "expired"])
+    def test_the_next_region_answers(self, regions, fault):
+        regions.inject("secrets_manager", fault, region="cn-hangzhou")
+
+        with ManagedCredentials(load_settings(regions.path)) as credentials:
+            assert credentials.get(SECRET).access_key_id == regions.secret(SECRET).current.access_key_id
+
+        asked = [call.region for call in regions.calls("secrets_manager")]
+        assert asked[-1] == "cn-shanghai"
+        assert set(asked) <= {"cn-hangzhou", "cn-shanghai"}
+        regions.clear()
+
+    def test_what_another_region_would_refuse_too_is_not_asked_there(self, regions):
+        with pytest.raises(ServerException), ManagedCredentials(load_settings(regions.path)) as credentials:
+            credentials.get("missing")
+
+        assert [call.region for call in regions.calls("secrets_manager")] == ["cn-hangzhou"]
+
+
+class TestBadSecrets:
+    @pytest.mark.parametrize(("data", "kind", "match"), [
+        ("no json", "RAMCredentials", "no JSON"),
+        ('{"AccessKeySecret": "sensitive"}', "RAMCredentials", "no AccessKeyId"),
+        ('{"AccessKeyId": "LTAI", "AccessKeySecret": ""}', "RAMCredentials", "no AccessKeySecret"),
+        ("sensitive", "Generic", "'Generic'"),
+    ], ids=["no json", "no id", "no secret", "generic"])
+    def test_secret_that_is_no_managed_credential(self, cloud, credentials, data, kind, match, caplog):
+        caplog.set_level(logging.DEBUG)
+        cloud.create_secret("bad", secret_data=data, secret_type=kind)
+
+        with pytest.raises(SecretFormatError, match=match) as caught:
+            credentials.get("bad")
+
+        assert "'bad'" in str(caught.value)
+        assert "sensitive" not in str(caught.value) + caplog.text
+        assert caught.value.__context__ is None

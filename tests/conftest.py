@@ -1,0 +1,85 @@
+"""What all tests share: a local cloud, and clients that are shut down at the end."""
+
+import threading
+
+import pytest
+
+from aliyun_sdk_secretsmanager_common_plugin import ConfigLoader, ManagedCredentials
+
+SECRET = "app/key"
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch, tmp_path):
+    """No test sees a configuration of the machine's, or leaves one."""
+    for name in ("MANAGED_CREDENTIALS_CONFIG", "ALIBABA_CLOUD_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy",
+                 "https_proxy", "ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    yield
+    ConfigLoader.set_config_name(None)
+
+
+@pytest.fixture
+def cloud():
+    from aliyun_sdk_secretsmanager_testing import LocalCloud
+
+    with LocalCloud() as local_cloud:
+        local_cloud.create_secret(SECRET)
+        local_cloud.create_bucket("bucket")
+        yield local_cloud
+
+
+@pytest.fixture
+def properties(cloud, tmp_path):
+    """The properties file in the working directory, for the local cloud."""
+    return cloud.write_properties(tmp_path)
+
+
+@pytest.fixture
+def credentials(properties):
+    with ManagedCredentials.from_properties(properties) as managed_credentials:
+        yield managed_credentials
+
+
+@pytest.fixture
+def closing():
+    """Call it with clients: they are shut down after the test."""
+    clients = []
+
+    def close_later(client):
+        clients.append(client)
+        return client
+
+    yield close_later
+    for client in clients:
+        client.shutdown()
+
+
+@pytest.fixture
+def in_threads():
+    """Run functions at once, a thread each, and return what they return; their errors are raised."""
+
+    def run(functions):
+        functions = list(functions)
+        results = [None] * len(functions)
+        errors = []
+        barrier = threading.Barrier(len(functions))
+
+        def work(at, function):
+            try:
+                barrier.wait(30)
+                results[at] = function()
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=work, args=item, daemon=True) for item in enumerate(functions)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        if errors:
+            raise errors[0]
+        return results
+
+    return run

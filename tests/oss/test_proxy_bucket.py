@@ -1,0 +1,252 @@
+"""Calls of a bucket over a rotation of its key."""
+
+import io
+
+import oss2
+import pytest
+from oss2.headers import OSS_SECURITY_TOKEN
+from requests.structures import CaseInsensitiveDict
+
+from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler, ReplayError
+from aliyun_sdk_secretsmanager_testing import Fault
+from tests.conftest import SECRET
+
+
+def fetches(cloud):
+    return len(cloud.calls("secrets_manager"))
+
+
+@pytest.fixture
+def rotated(cloud, bucket):
+    """The bucket holds a key that OSS no longer knows."""
+    cloud.rotate(SECRET)
+    return bucket
+
+
+@pytest.mark.parametrize("enable_crc", [True, False])
+@pytest.mark.parametrize("body", [b"", b"bytes", "text \u4f60", b"x" * 300000])
+class TestPut:
+    def test_body_is_stored_whole(self, cloud, make_bucket, body, enable_crc):
+        bucket = make_bucket(enable_crc=enable_crc)
+        cloud.rotate(SECRET)
+
+        result = bucket.put_object("key", body)
+
+        assert result.status == 200
+        assert cloud.object("bucket", "key") == (body if isinstance(body, bytes) else body.encode("utf-8"))
+        assert fetches(cloud) == 2
+
+    def test_progress_and_crc_are_of_the_last_attempt(self, cloud, make_bucket, body, enable_crc):
+        bucket = make_bucket(enable_crc=enable_crc)
+        cloud.rotate(SECRET)
+        progress = []
+
+        bucket.put_object("key", body, progress_callback=lambda *consumed: progress.append(consumed))
+
+        size = len(body if isinstance(body, bytes) else body.encode("utf-8"))
+        if size:
+            assert progress[-1] == (size, size)
+        assert len(cloud.object("bucket", "key")) == size
+
+
+class TestCalls:
+    def test_get(self, cloud, bucket):
+        bucket.put_object("key", b"content")
+        cloud.rotate(SECRET)
+
+        assert bucket.get_object("key").read() == b"content"
+
+    def test_range(self, cloud, bucket):
+        bucket.put_object("key", b"content")
+        cloud.rotate(SECRET)
+
+        assert bucket.get_object("key", byte_range=(1, 3)).read() == b"ont"
+
+    def test_head(self, cloud, bucket):
+        bucket.put_object("key", b"content")
+        cloud.rotate(SECRET)
+
+        assert bucket.head_object("key").content_length == 7
+
+    def test_object_exists(self, cloud, bucket):
+        bucket.put_object("key", b"content")
+        cloud.rotate(SECRET)
+
+        assert bucket.object_exists("key")
+        assert not bucket.object_exists("another")
+
+    def test_append(self, cloud, bucket):
+        first = bucket.append_object("key", 0, b"one")
+        cloud.rotate(SECRET)
+
+        second = bucket.append_object("key", 3, b"two", init_crc=first.crc)
+
+        assert second.next_position == 6
+        assert cloud.object("bucket", "key") == b"onetwo"
+
+    def test_multipart(self, cloud, bucket):
+        upload = bucket.init_multipart_upload("key").upload_id
+        cloud.rotate(SECRET)
+        part = bucket.upload_part("key", upload, 1, b"part" * 50000)
+        cloud.rotate(SECRET)
+
+        bucket.complete_multipart_upload("key", upload, [oss2.models.PartInfo(1, part.etag, part_crc=part.crc)])
+
+        assert cloud.object("bucket", "key") == b"part" * 50000
+
+    def test_batch_delete(self, cloud, bucket):
+        for key in "abc":
+            bucket.put_object(key, b"")
+        cloud.rotate(SECRET)
+
+        assert sorted(bucket.batch_delete_objects(["a", "b"]).deleted_keys) == ["a", "b"]
+        assert [info.key for info in bucket.list_objects().object_list] == ["c"]
+
+    def test_iterator_over_a_rotation_between_pages(self, cloud, bucket):
+        for number in range(5):
+            bucket.put_object("key{}".format(number), b"")
+        keys = []
+
+        for info in oss2.ObjectIterator(bucket, max_keys=2):
+            keys.append(info.key)
+            cloud.rotate(SECRET)
+
+        assert keys == ["key{}".format(number) for number in range(5)]
+
+    def test_signed_url_is_good_for_the_current_key(self, cloud, bucket):
+        import requests
+
+        bucket.put_object("key", b"content")
+        cloud.rotate(SECRET)
+        bucket.head_object("key")
+
+        assert requests.get(bucket.sign_url("GET", "key", 60)).content == b"content"
+
+    def test_other_errors_surface_as_oss2_raises_them(self, cloud, bucket):
+        with pytest.raises(oss2.exceptions.NoSuchKey):
+            bucket.get_object("nothing")
+
+        assert fetches(cloud) == 1
+
+    def test_no_connection_is_a_request_error(self, cloud, bucket):
+        cloud.inject("oss", Fault.refuse())
+
+        with pytest.raises(oss2.exceptions.RequestError):
+            bucket.get_object("key")
+
+        assert fetches(cloud) == 1
+
+
+class TestBodiesThatCannotBeSentAgain:
+    @pytest.fixture(params=["file", "generator"])
+    def body(self, request):
+        return io.BytesIO(b"content") if request.param == "file" else iter([b"con", b"tent"])
+
+    def test_put_surfaces_the_error_of_oss_and_stores_nothing(self, cloud, rotated, body):
+        with pytest.raises(oss2.exceptions.ServerError) as caught:
+            rotated.put_object("key", body)
+
+        assert caught.value.code == "InvalidAccessKeyId"
+        assert isinstance(caught.value.__cause__, ReplayError)
+        with pytest.raises(KeyError):
+            cloud.object("bucket", "key")
+
+    def test_append_appends_nothing(self, cloud, bucket):
+        bucket.append_object("key", 0, b"one")
+        cloud.rotate(SECRET)
+
+        with pytest.raises(oss2.exceptions.ServerError):
+            bucket.append_object("key", 3, io.BytesIO(b"two"))
+
+        assert cloud.object("bucket", "key") == b"one"
+
+    def test_the_key_is_renewed_for_the_next_call(self, cloud, rotated, body):
+        with pytest.raises(oss2.exceptions.ServerError):
+            rotated.put_object("key", body)
+
+        rotated.put_object("key", b"content")
+
+        assert fetches(cloud) == 2
+        assert [call.status for call in cloud.calls("oss")] == [403, 200]
+
+    def test_without_a_rotation_they_are_stored(self, cloud, bucket, body):
+        bucket.put_object("key", body)
+
+        assert cloud.object("bucket", "key") == b"content"
+
+
+class TestHeaders:
+    def test_headers_of_the_user_are_left_as_oss2_leaves_them(self, cloud, rotated):
+        headers = {"x-oss-meta-a": "1"}
+
+        rotated.put_object("key", b"content", headers=headers)
+
+        assert headers == {"x-oss-meta-a": "1"}
+        assert rotated.head_object("key").headers["x-oss-meta-a"] == "1"
+
+    def test_headers_that_oss2_signs_in_place_hold_the_last_attempt(self, cloud, rotated):
+        headers = CaseInsensitiveDict()
+
+        rotated._do("GET", "bucket", "", headers=headers, params={"location": ""})
+
+        assert cloud.secret(SECRET).current.access_key_id in headers["authorization"]
+
+    def test_token_of_the_former_key_is_gone(self, cloud, make_bucket):
+        cloud.create_secret("sts", token=True)
+        bucket = make_bucket("sts")
+        headers = CaseInsensitiveDict()
+        bucket._do("GET", "bucket", "", headers=headers, params={"location": ""})
+        assert OSS_SECURITY_TOKEN in headers
+        cloud.rotate("sts", token=False)
+
+        bucket.put_object("key", b"content")
+
+        assert cloud.object("bucket", "key") == b"content"
+
+    def test_rotated_token_is_used(self, cloud, make_bucket):
+        cloud.create_secret("sts", token=True)
+        bucket = make_bucket("sts")
+        cloud.rotate("sts")
+
+        bucket.put_object("key", b"content")
+
+        assert cloud.object("bucket", "key") == b"content"
+
+
+class TestConstructor:
+    def test_it_is_a_bucket(self, bucket):
+        assert isinstance(bucket, oss2.Bucket)
+
+    def test_arguments_of_the_installed_oss2_pass_through(self, make_bucket):
+        bucket = make_bucket(is_path_style=True, is_verify_object_strict=False, connect_timeout=7, app_name="app",
+                             region="cn-hangzhou", proxies={"http": "http://p"})
+
+        assert (bucket.timeout, bucket.app_name, bucket.region) == (7, "app", "cn-hangzhou")
+        assert bucket.proxies == {"http": "http://p"}
+        assert bucket.is_verify_object_strict is False
+
+    def test_unknown_arguments_fail_as_those_of_oss2(self, make_bucket):
+        with pytest.raises(TypeError, match="is_round"):
+            make_bucket(is_round=True)
+
+    def test_a_session_of_the_users_own_stays_open(self, cloud, make_bucket):
+        session = oss2.Session()
+        first, second = make_bucket(session=session), make_bucket(session=session)
+        second.put_object("key", b"content")
+        pool = session.session.get_adapter("http://").poolmanager
+        first.shutdown()
+
+        assert len(pool.pools) == 1
+        assert second.get_object("key").read() == b"content"
+
+    def test_custom_handler_alone_decides(self, cloud, make_bucket):
+        class Never(AKExpireHandler):
+            def judge_ak_expire(self, exception):
+                return False
+
+        bucket = make_bucket(ak_expire_handler=Never())
+        cloud.rotate(SECRET)
+
+        with pytest.raises(oss2.exceptions.ServerError):
+            bucket.put_object("key", b"content")
+        assert fetches(cloud) == 1
