@@ -1,0 +1,18 @@
+"""A local cloud for applications and tests: Secrets Manager, RPC and ROA APIs and OSS on 127.0.0.1, signatures checked.
+
+Example::
+
+    from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
+
+    with LocalCloud() as cloud:
+        cloud.create_secret("app/key")
+        cloud.inject("secrets_manager", Fault.status(503))
+"""
+from .access_key import AccessKeyPair
+from .calls import Call
+from .clock import MovableClock, SystemClock
+from .cloud import LocalCloud
+from .faults import Fault
+from .secrets_manager.state import Secret, SecretVersion
+
+__all__ = ["AccessKeyPair", "Call", "Fault", "LocalCloud", "MovableClock", "Secret", "SecretVersion", "SystemClock"]

@@ -1,0 +1,1 @@
+"""Any RPC or ROA business API, and the location service beside it."""

@@ -1,0 +1,62 @@
+"""Answers that show a caller that its request arrived whole."""
+import base64
+from typing import Callable, Dict
+
+from .. import openapi
+from ..access_key import masked
+from ..calls import Subject
+from ..http import Answer, Request
+from ..keyring import IDENTITY, Owner
+from ..service import Shared
+from .routes import is_location
+
+_UNECHOED = ("Signature", "SecurityToken")
+
+
+class BusinessApi(openapi.OpenApi):
+    """All products on one address.
+
+    Args:
+        endpoint: gives the address that the location service names for every product.
+    """
+
+    def __init__(self, shared: Shared, endpoint: Callable[[], str]) -> None:
+        super().__init__(shared)
+        self._endpoint = endpoint
+
+    def subject(self, request: Request) -> Subject:
+        asked = openapi.operation(request)
+        owner = self.shared.keyring.owner(asked.access_key_id)
+        service = "location" if is_location(asked.action, asked.version) else "api"
+        return Subject(service, asked.region, asked.action, owner.name if owner else None, asked.access_key_id)
+
+    def perform(self, request: Request, owner: Owner) -> Answer:
+        asked = openapi.operation(request)
+        if owner.kind == IDENTITY:
+            return openapi.error(request, 403, "Forbidden.RAM", "User not authorized to operate on the specified "
+                                 "resource: this AccessKey may only call Secrets Manager.")
+        if is_location(asked.action, asked.version):
+            return self._describe_endpoints(request, asked.parameters)
+        document = {
+            "RequestId": openapi.request_id(),
+            "Action": asked.action,
+            "AccessKeyId": masked(asked.access_key_id or ""),
+            "Method": request.method,
+            "Path": request.path,
+            "Parameters": {name: value for name, value in asked.parameters.items() if name not in _UNECHOED},
+            "Body": base64.b64encode(request.body()).decode("ascii"),
+        }
+        return openapi.answer(request, document, root="Response")
+
+    def _describe_endpoints(self, request: Request, parameters: Dict[str, str]) -> Answer:
+        endpoint = {
+            "Endpoint": self._endpoint(),
+            "Id": parameters.get("Id", ""),
+            "Type": parameters.get("Type", ""),
+            "Namespace": "",
+            # The real service spells it so too.
+            "SerivceCode": parameters.get("ServiceCode", ""),
+            "Protocols": {"Protocols": ["HTTP", "HTTPS"]},
+        }
+        document = {"RequestId": openapi.request_id(), "Success": True, "Endpoints": {"Endpoint": [endpoint]}}
+        return openapi.answer(request, document, root="DescribeEndpointsResponse")

@@ -1,0 +1,90 @@
+"""The log of what the local cloud was asked and what it answered: the only witness of ``could_have_succeeded``."""
+import math
+import threading
+from typing import List, NamedTuple, Optional
+
+from .access_key import masked
+
+
+class Subject(NamedTuple):
+    """What a request is about, as it says itself (nothing of it is verified yet)."""
+
+    service: str
+    region: Optional[str] = None
+    action: str = ""
+    secret: Optional[str] = None
+    access_key_id: Optional[str] = None
+
+
+class Call(NamedTuple):
+    """One request that reached the cloud.
+
+    Attributes:
+        service: ``secrets_manager``, ``api``, ``location`` or ``oss``.
+        region: of the gateway for ``secrets_manager``; what the request says for ``api`` and ``location``; None for ``oss``.
+        action: ``GetSecretValue``, ``PutObject``, ...; for ROA requests without an action name, method and path.
+        secret: the secret asked for; for the other services, the secret whose key signed the request.
+        access_key_id: as the request says.
+        status: HTTP status; 0 while there is no answer (in progress, hanging) and where none was sent.
+        code: error code, or the fault's kind where no answer was sent; empty on success.
+        started: monotonic seconds when the request had been read.
+        ended: monotonic seconds of the answer's sending; ``math.inf`` while in progress.
+        given: the AccessKey id that a successful GetSecretValue handed out.
+    """
+
+    service: str
+    region: Optional[str]
+    action: str
+    secret: Optional[str]
+    access_key_id: Optional[str]
+    status: int
+    code: str
+    started: float
+    ended: float
+    given: Optional[str]
+
+    def __repr__(self) -> str:
+        return "Call({}{} {} {} key={} -> {} {})".format(
+            self.service, "@" + self.region if self.region else "", self.action, self.secret or "-",
+            masked(self.access_key_id) if self.access_key_id else "-", self.status, self.code).rstrip()
+
+
+class CallLog:
+    """All calls in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls = []  # type: List[Call]
+
+    def open(self, subject: Subject, now: float) -> int:
+        """Note a request that came in.
+
+        Returns:
+            Its number, for ``close``.
+        """
+        call = Call(subject.service, subject.region, subject.action, subject.secret, subject.access_key_id,
+                    0, "", now, math.inf, None)
+        with self._lock:
+            self._calls.append(call)
+            return len(self._calls) - 1
+
+    def close(self, number: int, now: float, status: int, code: str = "", given: Optional[str] = None) -> None:
+        """Note how a request was answered; may be said again where the sending turned out otherwise."""
+        with self._lock:
+            self._calls[number] = self._calls[number]._replace(status=status, code=code, ended=now, given=given)
+
+    def select(self, service: Optional[str] = None, action: Optional[str] = None, region: Optional[str] = None,
+               secret: Optional[str] = None, since: Optional[float] = None) -> List[Call]:
+        """The calls that match everything given, oldest first.
+
+        Args:
+            since: monotonic seconds; only calls that started then or later.
+        """
+        with self._lock:
+            calls = list(self._calls)
+        return [call for call in calls
+                if (service is None or call.service == service)
+                and (action is None or call.action == action)
+                and (region is None or call.region == region)
+                and (secret is None or call.secret == secret)
+                and (since is None or call.started >= since)]

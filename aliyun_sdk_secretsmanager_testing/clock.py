@@ -1,0 +1,57 @@
+"""Where the local cloud takes the time from: one object, so that tests can move it instead of sleeping."""
+import time
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def monotonic(self) -> float:
+        """Seconds that only go forward: windows, timelines and the times of calls."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Seconds since 1970 in UTC: dates in requests and answers."""
+        return time.time()
+
+
+class MovableClock(SystemClock):
+    """A clock that stands still until it is moved.
+
+    Example::
+
+        clock = MovableClock()
+        with LocalCloud(clock=clock) as cloud:
+            cloud.create_secret("app/key")
+            cloud.rotate("app/key", grace=60.0)
+            clock.advance(61.0)      # the old key is gone now
+    """
+
+    def __init__(self) -> None:
+        self._monotonic = time.monotonic()
+        self._time = time.time()
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def time(self) -> float:
+        return self._time
+
+    def advance(self, seconds: float) -> None:
+        """Move both clocks forward.
+
+        Args:
+            seconds: how far; not negative.
+        """
+        if seconds < 0:
+            raise ValueError("a clock moves forward only, not by {} s".format(seconds))
+        self._monotonic += seconds
+        self._time += seconds
+
+
+def utc(seconds: float) -> str:
+    """A time as the OpenAPI services write it, ``2026-11-21T10:00:00Z``.
+
+    Args:
+        seconds: since 1970.
+    """
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

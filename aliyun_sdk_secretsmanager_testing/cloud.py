@@ -1,0 +1,403 @@
+"""The local cloud: its servers, and the controls over what they do."""
+import json
+import os
+import shutil
+import tempfile
+import threading
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
+
+from .access_key import AccessKeyPair, new_access_key
+from .calls import Call
+from .clock import SystemClock
+from .faults import Fault
+from .judgement import Judgement
+from .keyring import IDENTITY, Owner
+from .oss.state import Store
+from .secrets_manager.state import Secret, Vault
+from .service import Shared
+
+if TYPE_CHECKING:
+    from .server import Server
+
+SERVICES = ("secrets_manager", "api", "oss", "location")
+
+
+class LocalCloud:
+    """A cloud on this machine: Secrets Manager, RPC and ROA APIs and OSS, over HTTP on 127.0.0.1.
+
+    Every request's signature is checked. The servers run in daemon threads from ``start`` to ``stop``.
+
+    Example::
+
+        with LocalCloud() as cloud:
+            cloud.create_secret("app/key")
+            path = cloud.write_properties(directory)
+            ...
+            cloud.rotate("app/key")
+
+    Args:
+        regions: with a gateway of Secrets Manager each; all have the same secrets.
+        clock: for tests that move time; see ``MovableClock``.
+
+    Attributes:
+        identity: the application's own AccessKey; it may call GetSecretValue, and nothing else.
+    """
+
+    def __init__(self, regions: Sequence[str] = ("cn-hangzhou",), clock: Optional[SystemClock] = None) -> None:
+        if not regions or isinstance(regions, str):
+            raise ValueError("regions is a sequence of at least one region id, not {!r}".format(regions))
+        self.regions = tuple(regions)
+        self._clock = clock or SystemClock()
+        self._shared = Shared(self._clock)
+        self._vault = Vault(self._clock, self._shared.keyring)
+        self._store = Store(self._clock)
+        self._lock = threading.RLock()
+        self._servers = {}  # type: Dict[str, Server]
+        self._directory = None  # type: Optional[str]
+        self.identity = self.add_identity()
+
+    def __repr__(self) -> str:
+        state = "started" if self._servers else "stopped"
+        return "LocalCloud(regions={!r}, {})".format(self.regions, state)
+
+    def __enter__(self) -> "LocalCloud":
+        self.start()
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Open all servers, each on a free port."""
+        with self._lock:
+            if self._servers:
+                raise RuntimeError("the local cloud is started already")
+            from .certificates import ca_pem
+            self._directory = tempfile.mkdtemp(prefix="local-cloud-")
+            with open(self.ca_file, "wb") as file:
+                file.write(ca_pem())
+            self._servers = self._new_servers()
+            for server in self._servers.values():
+                server.open()
+
+    def stop(self) -> None:
+        """Close all sockets, end all threads, delete the CA file. Idempotent; a stopped cloud may be started again."""
+        with self._lock:
+            servers, self._servers = self._servers, {}
+            directory, self._directory = self._directory, None
+        for server in servers.values():
+            server.hang_up()
+        # Only now, or hanging requests would still be answered.
+        self._shared.faults.clear(None, None, self._clock.monotonic())
+        for server in servers.values():
+            server.join()
+        if directory:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    # Where the services are
+
+    @property
+    def ca_file(self) -> str:
+        """Path of a PEM file with the certificate of the cloud's CA."""
+        if self._directory is None:
+            raise RuntimeError("the local cloud is not started: use it in a with statement, or call start()")
+        return os.path.join(self._directory, "ca.pem")
+
+    def gateway_endpoint(self, region: Optional[str] = None) -> str:
+        """``127.0.0.1:PORT`` of Secrets Manager's shared gateway (HTTPS only).
+
+        Args:
+            region: None is the first.
+        """
+        return self._server("secrets_manager@" + self._known_region(region or self.regions[0])).address
+
+    @property
+    def api_endpoint(self) -> str:
+        """``127.0.0.1:PORT`` of all RPC and ROA APIs and of the location service; speaks HTTP and HTTPS."""
+        return self._server("api").address
+
+    @property
+    def api_https_endpoint(self) -> str:
+        """The same as ``api_endpoint``, for callers that use HTTPS."""
+        return self.api_endpoint
+
+    @property
+    def oss_endpoint(self) -> str:
+        """``http://127.0.0.1:PORT`` of OSS (which speaks HTTPS on that port too)."""
+        return "http://" + self._server("oss").address
+
+    @property
+    def control_url(self) -> str:
+        """``http://127.0.0.1:PORT`` of these controls over HTTP."""
+        return "http://" + self._server("control").address
+
+    def endpoints(self) -> Dict[str, Any]:
+        """All addresses, by name, as the controls over HTTP and the process mode give them."""
+        return {
+            "regions": {region: self.gateway_endpoint(region) for region in self.regions},
+            "api_endpoint": self.api_endpoint,
+            "api_https_endpoint": self.api_https_endpoint,
+            "oss_endpoint": self.oss_endpoint,
+            "control_url": self.control_url,
+            "ca_file": self.ca_file,
+        }
+
+    def write_properties(self, directory: Any, **more: Any) -> str:
+        """Write a ``managed_credentials_providers.properties`` for this cloud.
+
+        Args:
+            directory: where; it must exist.
+            more: further keys, or other values for the usual ones; None leaves a key out.
+
+        Returns:
+            The file's path.
+        """
+        values = {
+            "credentials_type": "ak",
+            "credentials_access_key_id": self.identity.access_key_id,
+            "credentials_access_secret": self.identity.access_key_secret,
+            "cache_client_region_id": json.dumps([
+                {"regionId": region, "endpoint": self.gateway_endpoint(region), "caFilePath": self.ca_file}
+                for region in self.regions]),
+        }  # type: Dict[str, Any]
+        values.update(more)
+        path = os.path.join(str(directory), "managed_credentials_providers.properties")
+        with open(path, "w", encoding="utf-8") as file:
+            for key, value in values.items():
+                if value is not None:
+                    file.write("{}={}\n".format(key, value))
+        return path
+
+    # Secrets and keys
+
+    def create_secret(self, name: str, next_rotation: Optional[float] = None, token: bool = False,
+                      expires_in: Optional[float] = None, secret_data: Optional[str] = None,
+                      secret_type: str = "RAMCredentials") -> Secret:
+        """Make a secret: a managed RAM credential with a first key, or arbitrary data.
+
+        Args:
+            name: any text; slashes are usual.
+            next_rotation: seconds from now until NextRotationDate (a week if None; may be negative).
+            token: whether the key is a temporary one with a SecurityToken.
+            expires_in: seconds until the services no longer accept the key; then SecretData has an ExpireTimestamp.
+            secret_data: arbitrary SecretData instead of a key.
+            secret_type: SecretType.
+
+        Raises:
+            ValueError: the name is empty or taken.
+        """
+        return self._vault.create(name, next_rotation, token, expires_in, secret_data, secret_type)
+
+    def put_secret_value(self, name: str, secret_data: str) -> None:
+        """Give a secret arbitrary SecretData at once; its keys stay valid. ``rotate`` brings a key again."""
+        self._vault.put_value(name, secret_data)
+
+    def delete_secret(self, name: str) -> None:
+        """Take a secret away; its keys are no longer accepted."""
+        self._vault.delete(name)
+
+    def secret(self, name: str) -> Secret:
+        """A secret by name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._vault.find(name)
+
+    def rotate(self, name: str, grace: float = 0.0, propagation: float = 0.0, publish_delay: float = 0.0,
+               token: Optional[bool] = None, expires_in: Optional[float] = None,
+               next_rotation: Optional[float] = None) -> AccessKeyPair:
+        """Replace a secret's key.
+
+        Args:
+            name: of the secret.
+            grace: seconds the old keys live on in the services.
+            propagation: seconds until the services know the new key.
+            publish_delay: seconds until GetSecretValue gives the new key.
+            token: whether the new key has a SecurityToken; None as the old one.
+            expires_in: seconds until the services no longer accept the new key; None as the secret was created.
+            next_rotation: seconds from now until NextRotationDate (a week if None).
+
+        Returns:
+            The new key.
+
+        Raises:
+            KeyError: there is no such secret.
+            ValueError: it never had a key.
+        """
+        return self._vault.rotate(name, grace, propagation, publish_delay, token, expires_in, next_rotation)
+
+    def rollback(self, name: str, grace: float = 0.0) -> AccessKeyPair:
+        """Make the previous version ACSCurrent again, and its key valid again in the services.
+
+        Args:
+            grace: seconds the key rolled back from lives on in the services.
+
+        Returns:
+            The key that is current now.
+
+        Raises:
+            ValueError: there is no previous key.
+        """
+        return self._vault.rollback(name, grace)
+
+    def add_identity(self, token: bool = False) -> AccessKeyPair:
+        """Make another key that may call GetSecretValue.
+
+        Args:
+            token: whether it is a temporary one with a SecurityToken.
+        """
+        pair = new_access_key(token)
+        self._shared.keyring.add(pair, Owner(IDENTITY), self._clock.monotonic())
+        return pair
+
+    def disable_key(self, access_key_id: str) -> None:
+        """Switch a key off: the services refuse it as inactive."""
+        self._shared.keyring.disable(access_key_id, self._clock.monotonic())
+
+    def enable_key(self, access_key_id: str) -> None:
+        """Switch a disabled key on again."""
+        self._shared.keyring.enable(access_key_id, self._clock.monotonic())
+
+    # OSS
+
+    def create_bucket(self, name: str) -> None:
+        """Make a bucket, which all managed keys may use.
+
+        Raises:
+            ValueError: the name is taken.
+        """
+        self._store.create_bucket(name)
+
+    def object(self, bucket: str, key: str) -> bytes:
+        """What is stored.
+
+        Raises:
+            KeyError: no such bucket or object.
+        """
+        return self._store.read(bucket, key)
+
+    # Faults
+
+    def inject(self, service: str, fault: Fault, region: Optional[str] = None, times: Optional[int] = None) -> None:
+        """Let a service have a fault.
+
+        Where it has several, the first injected acts first; one without ``times`` acts until it is cleared.
+
+        Args:
+            service: ``secrets_manager``, ``api``, ``oss`` or ``location``.
+            region: of Secrets Manager; None is all.
+            times: how many requests meet it, all regions together; None is all until it is cleared.
+
+        Raises:
+            ValueError: there is no such service or region, or the service cannot have that fault.
+        """
+        regions = self._regions_of(service, region)
+        if times is not None and times < 1:
+            raise ValueError("times is 1 or more, or None for all requests, not {!r}".format(times))
+        if fault.of_server and times is not None:
+            raise ValueError("{} meets connections, not requests: it cannot be counted, leave times out".format(
+                fault.kind))
+        if fault.of_server and service == "location":
+            raise ValueError("location shares its address with api: inject {} there".format(fault.kind))
+        with self._lock:
+            self._shared.faults.inject(fault, service, regions, times, self._clock.monotonic())
+            if fault.of_server:
+                self._settle(service, regions)
+
+    def clear(self, service: Optional[str] = None, region: Optional[str] = None) -> None:
+        """End faults and let hanging requests go.
+
+        Args:
+            service: None is all.
+            region: of Secrets Manager; None is all.
+        """
+        with self._lock:
+            chosen = SERVICES if service is None else (service,)
+            regions = {name: self._regions_of(name, region if name == "secrets_manager" else None) for name in chosen}
+            down = {(name, where) for name in chosen for where in regions[name]
+                    if self._shared.faults.of_server(name, where)}
+            self._shared.faults.clear(service, region, self._clock.monotonic())
+            for name, where in down:
+                self._settle(name, [where])
+
+    # What happened
+
+    def calls(self, service: Optional[str] = None, action: Optional[str] = None, region: Optional[str] = None,
+              secret: Optional[str] = None, since: Optional[float] = None) -> List[Call]:
+        """The requests that reached the cloud and match everything given, newest last.
+
+        Args:
+            since: monotonic seconds; only calls that started then or later.
+        """
+        return self._shared.log.select(service, action, region, secret, since)
+
+    def could_have_succeeded(self, name: str, started: float, ended: float, cool_down: float = 0.0) -> bool:
+        """Whether a call with a secret's key could have succeeded, from the cloud's own log.
+
+        It could if at some moment from ``started`` to ``ended`` the services accepted a key that Secrets Manager had
+        already answered (so that the process held it), or would have given: the key is what GetSecretValue gives at
+        that moment, and at least one region's gateway has no fault then.
+
+        Args:
+            name: of the secret.
+            started: when the call began, monotonic seconds of the cloud's clock.
+            ended: when it failed.
+            cool_down: seconds. If positive, "would have given" does not count during a request for this secret that
+                Secrets Manager failed (an error, a hang, no answer) or answered with a key that the services did not
+                accept then, nor within that time after it, for the process does not ask again that soon; a good
+                answer ends the wait. A refused connection (or certificate) leaves no record: one is taken to have
+                been refused just before such a fault ended.
+
+        Raises:
+            KeyError: there is no such secret.
+        """
+        if ended < started:
+            raise ValueError("the call ended ({}) before it started ({})".format(ended, started))
+        return Judgement(self._shared, self.secret(name), self.regions, cool_down).at_some_moment(started, ended)
+
+    def _new_servers(self) -> "Dict[str, Server]":
+        # Only here: whoever imports the package for its names (pytest, at every start) needs no HTTP server.
+        from .business_api.responses import BusinessApi
+        from .certificates import server_context
+        from .control.responses import Control
+        from .oss.responses import Oss
+        from .secrets_manager.responses import SecretsManager
+        from .server import Server
+        context = server_context()
+        servers = {"secrets_manager@" + region: Server(SecretsManager(self._shared, self._vault, region), context,
+                                                       tls_only=True) for region in self.regions}
+        servers["api"] = Server(BusinessApi(self._shared, lambda: self.api_endpoint), context)
+        servers["oss"] = Server(Oss(self._shared, self._store), context)
+        servers["control"] = Server(Control(self), context)
+        return servers
+
+    def _server(self, name: str) -> "Server":
+        try:
+            return self._servers[name]
+        except KeyError:
+            raise RuntimeError("the local cloud is not started: use it in a with statement, or call start()")
+
+    def _known_region(self, region: str) -> str:
+        if region not in self.regions:
+            raise ValueError("no region {!r}; there are {}".format(region, ", ".join(self.regions)))
+        return region
+
+    def _regions_of(self, service: str, region: Optional[str]) -> List[Optional[str]]:
+        if service not in SERVICES:
+            raise ValueError("no service {!r}; there are {}".format(service, ", ".join(SERVICES)))
+        if service != "secrets_manager":
+            if region is not None:
+                raise ValueError("{} has no regions here: leave region out".format(service))
+            return [None]
+        return list(self.regions) if region is None else [self._known_region(region)]
+
+    def _settle(self, service: str, regions: Sequence[Optional[str]]) -> None:
+        """Bring listening sockets into the state that the faults in force ask for."""
+        from .certificates import server_context
+        for region in regions:
+            server = self._server(service + "@" + region if region else service)
+            kinds = self._shared.faults.of_server(service, region)
+            server.close()
+            if "refuse" not in kinds:
+                server.open(server_context(kinds[0][:-len("_certificate")]) if kinds else None)

@@ -1,0 +1,99 @@
+"""The answers of the controls."""
+import json
+import math
+from typing import TYPE_CHECKING, Any, Dict, Optional
+
+from ..calls import Call
+from ..http import Answer, Request
+from .routes import ROUTES
+from .state import NUMBER, BadInput, fault, fields
+
+if TYPE_CHECKING:
+    from ..cloud import LocalCloud
+
+_KEY_FIELDS = {"token": bool, "expires_in": NUMBER, "next_rotation": NUMBER}
+
+
+class Control:
+    """A handler over a cloud's own methods."""
+
+    def __init__(self, cloud: "LocalCloud") -> None:
+        self._cloud = cloud
+
+    def __call__(self, request: Request) -> Answer:
+        method = ROUTES.get((request.method, request.path))
+        if method is None:
+            paths = ", ".join("{} {}".format(*route) for route in ROUTES)
+            return _json(404, {"error": "no {} {}; there are {}".format(request.method, request.path, paths)})
+        try:
+            result = getattr(self, "_" + method)(request)  # type: Dict[str, Any]
+        except (ValueError, KeyError) as error:
+            return _json(400, {"error": str(error.args[0])})
+        return _json(200, result)
+
+    def _describe(self, _request: Request) -> Dict[str, Any]:
+        return self._cloud.endpoints()
+
+    def _create_secret(self, request: Request) -> Dict[str, Any]:
+        given = fields(_body(request), {"name": str}, dict(_KEY_FIELDS, secret_data=str, secret_type=str))
+        secret = self._cloud.create_secret(**given)
+        key = secret.given().access_key
+        return {"name": secret.name, "access_key_id": key.access_key_id if key else None}
+
+    def _rotate(self, request: Request) -> Dict[str, Any]:
+        given = fields(_body(request), {"name": str},
+                       dict(_KEY_FIELDS, grace=NUMBER, propagation=NUMBER, publish_delay=NUMBER))
+        return {"name": given["name"], "access_key_id": self._cloud.rotate(**given).access_key_id}
+
+    def _rollback(self, request: Request) -> Dict[str, Any]:
+        given = fields(_body(request), {"name": str}, {"grace": NUMBER})
+        return {"name": given["name"], "access_key_id": self._cloud.rollback(**given).access_key_id}
+
+    def _create_bucket(self, request: Request) -> Dict[str, Any]:
+        given = fields(_body(request), {"name": str}, {})
+        self._cloud.create_bucket(**given)
+        return given
+
+    def _inject(self, request: Request) -> Dict[str, Any]:
+        body = _body(request)
+        if not isinstance(body, dict):
+            raise BadInput("send a JSON object")
+        common = {name: body.pop(name) for name in ("service", "kind", "region", "times") if name in body}
+        given = fields(common, {"service": str, "kind": str}, {"region": str, "times": int})
+        made = fault(given["kind"], body)
+        self._cloud.inject(given["service"], made, given.get("region"), given.get("times"))
+        return given
+
+    def _clear(self, request: Request) -> Dict[str, Any]:
+        given = _query(request, ("service", "region"))
+        self._cloud.clear(**given)
+        return {}
+
+    def _calls(self, request: Request) -> Dict[str, Any]:
+        given = _query(request, ("service", "action", "region", "secret", "since"))  # type: Dict[str, Any]
+        if "since" in given:
+            given["since"] = float(given["since"])
+        return {"calls": [_call(call) for call in self._cloud.calls(**given)]}
+
+
+def _call(call: Call) -> Dict[str, Any]:
+    fields = call._asdict()  # type: Dict[str, Any]
+    return dict(fields, ended=None if call.ended == math.inf else call.ended)
+
+
+def _query(request: Request, known: Any) -> Dict[str, Optional[str]]:
+    for name, _ in request.query:
+        if name not in known:
+            raise BadInput("there is no parameter {!r}; there are {}".format(name, ", ".join(known)))
+    return {name: value for name, value in request.query if value}
+
+
+def _body(request: Request) -> Any:
+    try:
+        return json.loads(request.body().decode("utf-8"))
+    except ValueError as error:
+        raise BadInput("the body is no JSON: {}".format(error))
+
+
+def _json(status: int, document: Dict[str, Any]) -> Answer:
+    return Answer(status, json.dumps(document).encode("ascii"), {"Content-Type": "application/json"})

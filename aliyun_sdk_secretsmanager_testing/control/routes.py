@@ -1,0 +1,12 @@
+"""The paths of the controls, and the methods of ``Control`` that answer them."""
+
+ROUTES = {
+    ("GET", "/"): "describe",
+    ("POST", "/secrets"): "create_secret",
+    ("POST", "/secrets/rotate"): "rotate",
+    ("POST", "/secrets/rollback"): "rollback",
+    ("POST", "/buckets"): "create_bucket",
+    ("POST", "/faults"): "inject",
+    ("DELETE", "/faults"): "clear",
+    ("GET", "/calls"): "calls",
+}

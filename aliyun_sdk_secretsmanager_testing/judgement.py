@@ -1,0 +1,75 @@
+"""Whether a call could have succeeded, decided from the cloud's own log alone."""
+from typing import List, Sequence
+
+from .calls import Call
+from .faults import Span
+from .secrets_manager.state import Secret
+from .service import Shared
+
+
+class Judgement:
+    """What is known of one secret, as timelines.
+
+    Args:
+        shared: of the cloud.
+        secret: the secret in question.
+        regions: of the gateways.
+        cool_down: seconds; see ``LocalCloud.could_have_succeeded``.
+    """
+
+    def __init__(self, shared: Shared, secret: Secret, regions: Sequence[str], cool_down: float) -> None:
+        self._keyring = shared.keyring
+        self._secret = secret
+        self._keys = shared.keyring.of_secret(secret.name)
+        self._faults = [shared.faults.spans("secrets_manager", region) for region in regions]
+        self._answers = [call for call in shared.log.select(service="secrets_manager", secret=secret.name)]
+        self._good = sorted(call.ended for call in self._answers if self._was_good(call))
+        self._pauses = self._after_failures(cool_down) if cool_down > 0 else []
+        if cool_down > 0:
+            self._pauses += self._after_refusals(shared, regions, cool_down)
+
+    def at_some_moment(self, started: float, ended: float) -> bool:
+        """Whether a call could have succeeded at any moment between two, both included."""
+        moments = sorted({started, ended}.union(
+            moment for moment in self._changes() if started < moment < ended))
+        # Between two changes everything stays as it is, so one moment there stands for all.
+        between = [(before + after) / 2 for before, after in zip(moments, moments[1:])]
+        return any(self._at(moment) for moment in moments + between)
+
+    def _at(self, moment: float) -> bool:
+        return any(self._keyring.accepted(key, moment) and (self._held(key, moment) or self._would_give(key, moment))
+                   for key in self._keys)
+
+    def _held(self, key: str, moment: float) -> bool:
+        return any(call.given == key and call.ended <= moment for call in self._answers)
+
+    def _would_give(self, key: str, moment: float) -> bool:
+        return (self._secret.given_key(moment) == key
+                and any(not _in(spans, moment) for spans in self._faults)
+                and not _in(self._pauses, moment))
+
+    def _was_good(self, call: Call) -> bool:
+        return call.given is not None and self._keyring.accepted(call.given, call.ended)
+
+    def _after_failures(self, cool_down: float) -> List[Span]:
+        return [self._pause(call.started, call.ended + cool_down) for call in self._answers if not self._was_good(call)]
+
+    def _after_refusals(self, shared: Shared, regions: Sequence[str], cool_down: float) -> List[Span]:
+        """A refused connection leaves no record, so one is taken to have been tried until the end of the fault."""
+        return [self._pause(span.end, span.end + cool_down) for region in regions
+                for kind in ("refuse", "expired_certificate", "untrusted_certificate")
+                for span in shared.faults.spans("secrets_manager", region, kind)]
+
+    def _pause(self, began: float, over: float) -> Span:
+        """From a failing attempt until the process asks again; a good answer ends it."""
+        return Span(began, min([over] + [moment for moment in self._good if moment >= began]))
+
+    def _changes(self) -> List[float]:
+        changes = self._keyring.changes(self._secret.name) + self._secret.changes()
+        for spans in self._faults + [self._pauses]:
+            changes += [moment for span in spans for moment in span]
+        return changes + [call.ended for call in self._answers]
+
+
+def _in(spans: Sequence[Span], moment: float) -> bool:
+    return any(span.holds(moment) for span in spans)

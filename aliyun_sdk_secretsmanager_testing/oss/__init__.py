@@ -1,0 +1,1 @@
+"""OSS, in path style: ``/bucket/key``."""

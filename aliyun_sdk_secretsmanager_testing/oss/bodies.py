@@ -1,0 +1,90 @@
+"""Bodies on their way in and out: received whole and checked, given in ranges."""
+import base64
+import binascii
+import re
+from typing import Dict, Optional, Tuple
+
+from ..http import PIECE, Answer, Request
+from .content import Content
+from .errors import OssError
+from .state import StoredObject
+
+_KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires")
+
+
+def received(request: Request) -> Content:
+    """The whole body of a request, checked against its Content-MD5.
+
+    Raises:
+        OssError: MissingContentLength, InvalidDigest.
+        Dropped: the client left; what came is forgotten.
+    """
+    headers = request.headers
+    if "content-length" not in headers and "transfer-encoding" not in headers:
+        raise OssError("MissingContentLength")
+    content = Content().append(request.pieces())
+    claimed = headers.get("content-md5")
+    if claimed is not None and _decoded(claimed) != content.md5:
+        raise OssError("InvalidDigest", "The Content-MD5 you specified did not match what we received.")
+    return content
+
+
+def kept_headers(request: Request) -> Dict[str, str]:
+    """The headers of a request that its object keeps."""
+    kept = {name: value for name, value in request.headers.items() if name in _KEPT or name.startswith("x-oss-meta-")}
+    kept.setdefault("content-type", "application/octet-stream")
+    return kept
+
+
+def object_headers(stored: StoredObject) -> Dict[str, str]:
+    """The headers that describe an object."""
+    headers = dict(stored.headers)
+    headers.update({"Content-Length": str(stored.content.size), "ETag": '"{}"'.format(stored.etag),
+                    "Last-Modified": stored.last_modified, "x-oss-object-type": stored.kind,
+                    "x-oss-storage-class": "Standard", "x-oss-hash-crc64ecma": str(stored.content.crc64),
+                    "Accept-Ranges": "bytes"})
+    if stored.kind == "Appendable":
+        headers["x-oss-next-append-position"] = str(stored.content.size)
+    return headers
+
+
+def given(request: Request, stored: StoredObject) -> Answer:
+    """An object, or the range of it that a request wants."""
+    content, headers = stored.content, object_headers(stored)
+    size = content.size
+    wanted = _range(request, size)
+    start, stop = wanted or (0, size)
+    if wanted:
+        headers["Content-Range"] = "bytes {}-{}/{}".format(start, stop - 1, size)
+    headers["Content-Length"] = str(stop - start)
+    whole = stop - start <= PIECE
+    return Answer(206 if wanted else 200, content.read(start, stop) if whole else content.pieces(start, stop), headers)
+
+
+def _range(request: Request, size: int) -> Optional[Tuple[int, int]]:
+    """Start and stop of the range that a request wants; None for all.
+
+    A range that does not lie within the object counts as none, unless ``x-oss-range-behavior: standard`` is asked for:
+    https://www.alibabacloud.com/help/en/oss/developer-reference/getobject
+    """
+    match = re.match(r"^bytes=(\d*)-(\d*)$", request.headers.get("range", ""))
+    if not match or match.group(1) == match.group(2) == "":
+        return None
+    first, last = match.groups()
+    start = int(first) if first else max(size - int(last), 0)
+    stop = int(last) + 1 if first and last else size
+    standard = request.headers.get("x-oss-range-behavior") == "standard"
+    if start >= min(stop, size):
+        if standard:
+            raise OssError("InvalidRange", ActualObjectSize=str(size))
+        return None
+    if stop > size and not standard:
+        return None
+    return start, min(stop, size)
+
+
+def _decoded(md5: str) -> bytes:
+    try:
+        return base64.b64decode(md5)
+    except binascii.Error:
+        raise OssError("InvalidDigest")

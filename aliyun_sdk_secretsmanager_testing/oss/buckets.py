@@ -1,0 +1,158 @@
+"""Operations on buckets."""
+import base64
+import binascii
+import re
+
+from ..http import Answer, Request
+from .errors import OssError
+from .listing import Page, limit, page
+from .state import Bucket, Store, milliseconds
+from .xml import Fields, document, named
+
+XML = {"Content-Type": "application/xml"}
+OWNER = [("ID", "local-cloud"), ("DisplayName", "local-cloud")]  # type: Fields
+
+_ACLS = ("private", "public-read", "public-read-write")
+_LOCATION = "oss-local"
+
+
+def list_buckets(store: Store, request: Request, _bucket: str, _key: str) -> Answer:
+    """``ListBuckets`` (GET service)."""
+    prefix = request.parameter("prefix") or ""
+    marker = request.parameter("marker") or ""
+    buckets = {bucket.name: bucket for bucket in store.buckets()}
+    found = page(buckets, prefix, "", marker, limit(request, "max-keys", 100))
+    fields = [("Prefix", prefix), ("Marker", marker), ("IsTruncated", _bool(found.next_marker)),
+              ("NextMarker", found.next_marker), ("Owner", OWNER),
+              ("Buckets", [("Bucket", _summary(buckets[name], request)) for name in found.keys])]
+    return Answer(200, document("ListAllMyBucketsResult", fields), XML)
+
+
+def put_bucket(store: Store, request: Request, name: str, _key: str) -> Answer:
+    """``PutBucket``; a bucket that is there already stays as it is, for it has the same owner."""
+    request.drain()
+    if not re.match(r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", name):
+        raise OssError("InvalidBucketName", BucketName=name)
+    with store.lock:
+        try:
+            bucket = store.bucket(name)
+        except OssError:
+            bucket = store.create_bucket(name)
+        bucket.acl = _acl(request, bucket.acl)
+    return Answer(200, headers={"Location": "/" + name})
+
+
+def delete_bucket(store: Store, _request: Request, name: str, _key: str) -> Answer:
+    """``DeleteBucket``."""
+    store.delete_bucket(name)
+    return Answer(204)
+
+
+def get_info(store: Store, request: Request, name: str, _key: str) -> Answer:
+    """``GetBucketInfo``."""
+    bucket = store.bucket(name)
+    fields = _summary(bucket, request) + [
+        ("Owner", OWNER), ("AccessControlList", [("Grant", bucket.acl)]), ("DataRedundancyType", "LRS")]
+    return Answer(200, document("BucketInfo", [("Bucket", fields)]), XML)
+
+
+def get_location(store: Store, _request: Request, name: str, _key: str) -> Answer:
+    """``GetBucketLocation``."""
+    store.bucket(name)
+    return Answer(200, document("LocationConstraint", _LOCATION), XML)
+
+
+def get_stat(store: Store, _request: Request, name: str, _key: str) -> Answer:
+    """``GetBucketStat``."""
+    with store.lock:
+        bucket = store.bucket(name)
+        fields = [("Storage", sum(stored.content.size for stored in bucket.objects.values())),
+                  ("ObjectCount", len(bucket.objects)), ("MultipartUploadCount", len(bucket.uploads))]
+    return Answer(200, document("BucketStat", fields), XML)
+
+
+def get_acl(store: Store, _request: Request, name: str, _key: str) -> Answer:
+    """``GetBucketAcl``."""
+    return acl_answer(store.bucket(name).acl)
+
+
+def put_acl(store: Store, request: Request, name: str, _key: str) -> Answer:
+    """``PutBucketAcl``."""
+    with store.lock:
+        bucket = store.bucket(name)
+        bucket.acl = _acl(request, bucket.acl)
+    return Answer(200)
+
+
+def acl_answer(acl: str) -> Answer:
+    """The answer to ``GetBucketAcl`` and ``GetObjectAcl``."""
+    fields = [("Owner", OWNER), ("AccessControlList", [("Grant", acl)])]
+    return Answer(200, document("AccessControlPolicy", fields), XML)
+
+
+def list_objects(store: Store, request: Request, name: str, _key: str) -> Answer:
+    """``GetBucket`` (ListObjects), version 1 and 2."""
+    second = request.parameter("list-type") == "2"
+    prefix, delimiter = request.parameter("prefix") or "", request.parameter("delimiter") or ""
+    token = request.parameter("continuation-token") or ""
+    marker = (_marker_of(token) if token else request.parameter("start-after") or "") if second \
+        else request.parameter("marker") or ""
+    with store.lock:
+        bucket = store.bucket(name)
+        found = page(bucket.objects, prefix, delimiter, marker, limit(request, "max-keys", 100))
+        entries = _entries(bucket, request, found)
+    encoding = request.parameter("encoding-type")
+    fields = [("Name", name), ("Prefix", named(prefix, encoding)), ("Delimiter", named(delimiter, encoding)),
+              ("MaxKeys", limit(request, "max-keys", 100)), ("IsTruncated", _bool(found.next_marker))]  # type: Fields
+    if encoding:
+        fields.append(("EncodingType", encoding))
+    if second:
+        fields += [("KeyCount", len(found.keys) + len(found.prefixes)), ("ContinuationToken", token)]
+        if found.next_marker:
+            fields.append(("NextContinuationToken", _token_of(found.next_marker)))
+    else:
+        fields.append(("Marker", named(marker, encoding)))
+        if found.next_marker:
+            fields.append(("NextMarker", named(found.next_marker, encoding)))
+    return Answer(200, document("ListBucketResult", fields + entries), XML)
+
+
+def _entries(bucket: Bucket, request: Request, found: Page) -> Fields:
+    encoding = request.parameter("encoding-type")
+    owned = request.parameter("list-type") != "2" or request.parameter("fetch-owner") == "true"
+    entries = []  # type: Fields
+    for key in found.keys:
+        stored = bucket.objects[key]
+        fields = [("Key", named(key, encoding)), ("LastModified", milliseconds(stored.modified)),
+                  ("ETag", '"{}"'.format(stored.etag)), ("Type", stored.kind), ("Size", stored.content.size),
+                  ("StorageClass", "Standard")]  # type: Fields
+        entries.append(("Contents", fields + ([("Owner", OWNER)] if owned else [])))
+    return entries + [("CommonPrefixes", [("Prefix", named(prefix, encoding))]) for prefix in found.prefixes]
+
+
+def _token_of(marker: str) -> str:
+    return base64.urlsafe_b64encode(marker.encode("utf-8")).decode("ascii")
+
+
+def _marker_of(token: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(token.encode("utf-8")).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        raise OssError("InvalidArgument", "The continuation-token is invalid.")
+
+
+def _summary(bucket: Bucket, request: Request) -> Fields:
+    host = request.headers.get("host", "")
+    return [("Name", bucket.name), ("Location", _LOCATION), ("CreationDate", bucket.creation_date),
+            ("ExtranetEndpoint", host), ("IntranetEndpoint", host), ("StorageClass", "Standard")]
+
+
+def _acl(request: Request, usual: str) -> str:
+    acl = request.headers.get("x-oss-acl", usual)
+    if acl not in _ACLS:
+        raise OssError("InvalidArgument", ArgumentName="x-oss-acl", ArgumentValue=acl)
+    return acl
+
+
+def _bool(value: object) -> str:
+    return "true" if value else "false"

@@ -1,0 +1,62 @@
+"""Stored bytes, in constant memory however many they are."""
+import functools
+import hashlib
+import tempfile
+import threading
+from typing import Any, Callable, Iterator
+
+from ..http import PIECE, Pieces
+
+_IN_MEMORY = 1024 * 1024
+
+
+class Content:
+    """A growing file with its MD5 and CRC-64 (ECMA-182, as ``x-oss-hash-crc64ecma`` has it)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # type: Any
+        self._md5 = hashlib.md5()
+        self.size = 0
+        self.crc64 = 0
+
+    @property
+    def md5(self) -> bytes:
+        """Digest of all bytes."""
+        return self._md5.digest()
+
+    def append(self, pieces: Iterator[bytes]) -> "Content":
+        """Add bytes at the end.
+
+        Returns:
+            Itself.
+        """
+        for piece in pieces:
+            with self._lock:
+                self._file.seek(self.size)
+                self._file.write(piece)
+                self._md5.update(piece)
+                self.crc64 = _crc64()(piece, self.crc64)
+                self.size += len(piece)
+        return self
+
+    def pieces(self, start: int, stop: int) -> Pieces:
+        """The bytes from ``start`` to before ``stop``."""
+        while start < stop:
+            with self._lock:
+                self._file.seek(start)
+                piece = self._file.read(min(PIECE, stop - start))  # type: bytes
+            yield piece
+            start += len(piece)
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The same at once."""
+        return b"".join(self.pieces(start, stop))
+
+
+@functools.lru_cache(maxsize=None)
+def _crc64() -> Callable[[bytes, int], int]:
+    import crcmod
+    crc = crcmod.mkCrcFun(0x142F0E1EBA9EA3693, initCrc=0, rev=True,
+                          xorOut=0xFFFFFFFFFFFFFFFF)  # type: Callable[[bytes, int], int]
+    return crc

@@ -1,0 +1,88 @@
+"""Which operation a request asks for: by method, by what its path names, and by the sub-resource in its query."""
+from typing import Callable, Dict, NamedTuple, Optional, Tuple
+from urllib.parse import unquote_to_bytes
+
+from ..http import Answer, Request
+from ..signatures.oss_v1 import SUBRESOURCES
+from . import buckets, multipart, objects
+from .errors import OssError
+from .state import Store
+
+
+class Target(NamedTuple):
+    """What a path names: nothing (the service), a bucket, or an object."""
+
+    bucket: str
+    key: str
+
+    @property
+    def level(self) -> str:
+        return "object" if self.key else "bucket" if self.bucket else "service"
+
+
+Operation = Callable[[Store, Request, str, str], Answer]
+
+# Signed parameters that change an operation but do not name one.
+_MODIFIERS = frozenset("""callback callback-var continuation-token position response-cache-control
+response-content-disposition response-content-encoding response-content-language response-content-type response-expires
+security-token versionId x-oss-request-payer x-oss-traffic-limit""".split())
+
+_ROUTES = {
+    ("GET", "service", ""): ("ListBuckets", buckets.list_buckets),
+    ("PUT", "bucket", ""): ("PutBucket", buckets.put_bucket),
+    ("DELETE", "bucket", ""): ("DeleteBucket", buckets.delete_bucket),
+    ("GET", "bucket", ""): ("ListObjects", buckets.list_objects),
+    ("GET", "bucket", "acl"): ("GetBucketAcl", buckets.get_acl),
+    ("PUT", "bucket", "acl"): ("PutBucketAcl", buckets.put_acl),
+    ("GET", "bucket", "bucketInfo"): ("GetBucketInfo", buckets.get_info),
+    ("GET", "bucket", "location"): ("GetBucketLocation", buckets.get_location),
+    ("GET", "bucket", "stat"): ("GetBucketStat", buckets.get_stat),
+    ("GET", "bucket", "uploads"): ("ListMultipartUploads", multipart.list_uploads),
+    ("POST", "bucket", "delete"): ("DeleteMultipleObjects", objects.delete_several),
+    ("PUT", "object", ""): ("PutObject", objects.put),
+    ("GET", "object", ""): ("GetObject", objects.get),
+    ("HEAD", "object", ""): ("HeadObject", objects.head),
+    ("HEAD", "object", "objectMeta"): ("GetObjectMeta", objects.meta),
+    ("DELETE", "object", ""): ("DeleteObject", objects.delete),
+    ("GET", "object", "acl"): ("GetObjectAcl", objects.get_acl),
+    ("PUT", "object", "acl"): ("PutObjectAcl", objects.put_acl),
+    ("GET", "object", "symlink"): ("GetSymlink", objects.get_symlink),
+    ("PUT", "object", "symlink"): ("PutSymlink", objects.put_symlink),
+    ("POST", "object", "append"): ("AppendObject", objects.append),
+    ("POST", "object", "uploads"): ("InitiateMultipartUpload", multipart.initiate),
+    ("PUT", "object", "partNumber"): ("UploadPart", multipart.upload_part),
+    ("POST", "object", "uploadId"): ("CompleteMultipartUpload", multipart.complete),
+    ("DELETE", "object", "uploadId"): ("AbortMultipartUpload", multipart.abort),
+    ("GET", "object", "uploadId"): ("ListParts", multipart.list_parts),
+}  # type: Dict[Tuple[str, str, str], Tuple[str, Operation]]
+
+
+def target(request: Request) -> Target:
+    """What a request's path names.
+
+    Raises:
+        OssError: it is no UTF-8.
+    """
+    try:
+        path = unquote_to_bytes(request.path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise OssError("InvalidObjectName")
+    bucket, _, key = path[1:].partition("/")
+    return Target(bucket, key)
+
+
+def route(request: Request) -> Tuple[str, Optional[Operation]]:
+    """The name of the operation that a request asks for, and what performs it (None: not implemented)."""
+    # "partNumber" comes before "uploadId", which it has beside it.
+    named = sorted({name for name, _ in request.query} & SUBRESOURCES - _MODIFIERS)
+    subresource = named[0] if named else ""
+    try:
+        level = target(request).level
+    except OssError:
+        level = "object"
+    name, operation = _ROUTES.get((request.method, level, subresource), (None, None))
+    if operation is objects.put and "x-oss-copy-source" in request.headers:
+        return "CopyObject", objects.copy
+    if operation is multipart.upload_part and "x-oss-copy-source" in request.headers:
+        return "UploadPartCopy", multipart.copy_part
+    return name or "{} {}?{}".format(request.method, level, subresource), operation

@@ -1,0 +1,1 @@
+"""Secrets Manager behind its shared gateway: KMS 2016-01-20, ``GetSecretValue``."""

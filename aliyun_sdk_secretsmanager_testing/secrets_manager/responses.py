@@ -1,0 +1,97 @@
+"""Secrets Manager's answers.
+
+https://www.alibabacloud.com/help/en/kms/developer-reference/api-getsecretvalue
+"""
+import json
+from typing import Any, Dict, Optional
+
+from .. import openapi
+from ..calls import Subject
+from ..clock import utc
+from ..http import Answer, Request
+from ..keyring import IDENTITY, Owner
+from ..service import Shared
+from .routes import ACTIONS, VERSION
+from .state import ROTATION_INTERVAL_SECONDS, Secret, SecretVersion, Vault
+
+
+class SecretsManager(openapi.OpenApi):
+    """The shared gateway of one region; all regions have the same secrets."""
+
+    THROTTLING = (429, "Rejected.Throttling")
+    FORBIDDEN = (403, "Forbidden.NoPermission")
+
+    def __init__(self, shared: Shared, vault: Vault, region: str) -> None:
+        super().__init__(shared)
+        self._vault = vault
+        self._region = region
+
+    def subject(self, request: Request) -> Subject:
+        asked = openapi.operation(request)
+        return Subject("secrets_manager", self._region, asked.action, asked.parameters.get("SecretName"),
+                       asked.access_key_id)
+
+    def perform(self, request: Request, owner: Owner) -> Answer:
+        asked = openapi.operation(request)
+        method = ACTIONS.get(asked.action) if asked.version == VERSION else None
+        if method is None:
+            return openapi.error(request, 404, "InvalidAction.NotFound",
+                                 "Specified api is not found, please check your url and method.")
+        if owner.kind != IDENTITY:
+            return openapi.error(request, 403, "Forbidden.NoPermission",
+                                 "This operation is forbidden by permission system.")
+        answer = getattr(self, method)(request, asked.parameters)  # type: Answer
+        return answer
+
+    def get_secret_value(self, request: Request, parameters: Dict[str, str]) -> Answer:
+        """``GetSecretValue``."""
+        if not parameters.get("SecretName"):
+            return openapi.error(request, 400, "MissingParameter", "The parameter SecretName is missing.")
+        try:
+            secret = self._vault.find(parameters["SecretName"])
+        except KeyError:
+            return _not_found(request)
+        stage = parameters.get("VersionStage") or "ACSCurrent"
+        version = _chosen(secret, stage, parameters.get("VersionId"))
+        if version is None:
+            return _not_found(request)
+        extended = parameters.get("FetchExtendedConfig", "").lower() == "true"
+        key = version.access_key
+        return openapi.answer(request, _document(secret, version, extended), root="GetSecretValueResponse",
+                              given=key.access_key_id if key else None)
+
+
+def _not_found(request: Request) -> Answer:
+    return openapi.error(request, 404, "Forbidden.ResourceNotFound", "Resource not found.")
+
+
+def _chosen(secret: Secret, stage: str, version_id: Optional[str]) -> Optional[SecretVersion]:
+    if version_id:
+        return next((version for version in secret.versions if version.version_id == version_id), None)
+    if stage == "ACSCurrent":
+        return secret.given()
+    return secret.previous() if stage == "ACSPrevious" else None
+
+
+def _document(secret: Secret, version: SecretVersion, extended: bool) -> Dict[str, Any]:
+    document = {
+        "RequestId": openapi.request_id(),
+        "SecretName": secret.name,
+        "VersionId": version.version_id,
+        "CreateTime": utc(version.created),
+        "SecretData": version.data,
+        "SecretDataType": "text",
+        "SecretType": secret.secret_type,
+        "VersionStages": {"VersionStage": _stages(secret, version)},
+    }  # type: Dict[str, Any]
+    if version.next_rotation is not None:
+        document.update(AutomaticRotation="Enabled", RotationInterval="{}s".format(ROTATION_INTERVAL_SECONDS),
+                        NextRotationDate=utc(version.next_rotation), LastRotationDate=utc(version.created))
+    if extended and secret.secret_type == "RAMCredentials":
+        document["ExtendedConfig"] = json.dumps({"SecretSubType": "RamUserAccessKey", "UserName": "local-cloud"})
+    return document
+
+
+def _stages(secret: Secret, version: SecretVersion) -> Any:
+    stages = {"ACSCurrent": secret.given(), "ACSPrevious": secret.previous()}
+    return [stage for stage, named in stages.items() if named is version]

@@ -1,0 +1,5 @@
+"""Which actions Secrets Manager has, and the methods that answer them."""
+
+VERSION = "2016-01-20"
+
+ACTIONS = {"GetSecretValue": "get_secret_value"}

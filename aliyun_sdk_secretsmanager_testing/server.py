@@ -1,0 +1,227 @@
+"""One HTTP/1.1 server on 127.0.0.1, TLS or plain on the same port, that can be closed and opened again on that port.
+
+cheroot parses the requests. Its thread pool is not used: a thread a connection lets any number of requests hang
+without starving the others, and lets a TLS handshake fail without holding up the next one.
+"""
+import http.client
+import logging
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from typing import Any, Callable, List, Optional, Set
+
+from cheroot.makefile import MakeFile
+from cheroot.server import Gateway, HTTPConnection, HTTPServer
+
+from .http import Answer, Dropped, Request
+
+HOST = "127.0.0.1"
+
+_IDLE_SECONDS = 60
+_TLS_HANDSHAKE = b"\x16"
+
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """A server whose port stays its own from the beginning to ``release``.
+
+    Args:
+        handler: answers one request; may raise ``Dropped`` to end the connection without an answer.
+        context: TLS of the server.
+        tls_only: refuse plain HTTP; otherwise the first byte of a connection tells which it is.
+    """
+
+    def __init__(self, handler: Callable[[Request], Answer], context: ssl.SSLContext, tls_only: bool = False) -> None:
+        self._context = context
+        self._tls_only = tls_only
+        self._protocol = _Protocol(handler)
+        self._lock = threading.Lock()
+        self._socks = set()  # type: Set[socket.socket]
+        self._threads = []  # type: List[threading.Thread]
+        self._listening = False
+        self._listener = _bound(0)
+        self.port = self._listener.getsockname()[1]  # type: int
+
+    @property
+    def address(self) -> str:
+        """``127.0.0.1:PORT``."""
+        return "{}:{}".format(HOST, self.port)
+
+    def open(self, context: Optional[ssl.SSLContext] = None) -> None:
+        """Accept connections.
+
+        Args:
+            context: TLS other than the server's own, for faults.
+        """
+        self._listening = True
+        self._listener.listen(512)
+        self._start(self._accept, self._listener, context or self._context)
+
+    def close(self) -> None:
+        """End all connections and refuse new ones; the port stays reserved.
+
+        A port that nobody is bound to could meanwhile be given to a client's socket, even to one that tries to
+        connect to that very port.
+        """
+        self.release()
+        self._listener = _bound(self.port)
+
+    def release(self) -> None:
+        """End everything, port and all, and wait for the threads."""
+        self.hang_up()
+        self.join()
+
+    def hang_up(self) -> None:
+        """End everything, port and all."""
+        with self._lock:
+            self._listening = False
+            socks = list(self._socks)
+        # shutdown() wakes the thread in accept(), and holds for copies of the socket in forked children too.
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for sock in socks:
+            # Not SSLSocket's own, which pulls the TLS object from under the thread that reads.
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def join(self) -> None:
+        """Wait for the threads to end."""
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(5)
+
+    def _start(self, target: Callable[..., None], *args: Any) -> None:
+        thread = threading.Thread(target=self._run, args=(target,) + args, name="local-cloud-" + str(self.port),
+                                  daemon=True)
+        with self._lock:
+            self._threads.append(thread)
+        thread.start()
+
+    def _run(self, target: Callable[..., None], *args: Any) -> None:
+        try:
+            target(*args)
+        finally:
+            with self._lock:
+                self._threads.remove(threading.current_thread())
+
+    def _accept(self, listener: socket.socket, context: ssl.SSLContext) -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            self._start(self._converse, sock, context)
+
+    def _converse(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        try:
+            self._enter(sock)
+            if self._tls_only or sock.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE:
+                self._leave(sock)
+                sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+                self._enter(sock)
+                # Only a method of SSLSocket; the variable stays a socket for both cases.
+                getattr(sock, "do_handshake")()
+            self._serve(sock)
+        except OSError:
+            pass  # the client left, or would not trust our certificate
+        finally:
+            self._leave(sock)
+            sock.close()
+
+    def _serve(self, sock: socket.socket) -> None:
+        connection = HTTPConnection(self._protocol, sock, MakeFile)  # type: Any
+        try:
+            while connection.communicate():
+                pass
+        finally:
+            # What could not be sent to a client that left would otherwise be tried again by the garbage collector.
+            for close in (connection.wfile.close, connection.close):
+                with suppress(OSError):
+                    close()
+
+    def _enter(self, sock: socket.socket) -> None:
+        with self._lock:
+            if not self._listening:
+                raise ConnectionAbortedError("the server is closed")
+            self._socks.add(sock)
+        sock.settimeout(_IDLE_SECONDS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _leave(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._socks.discard(sock)
+
+
+def _bound(port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if port:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((HOST, port))
+    # The connections inherit it, so that this port can be bound again while they linger; not before a free port has
+    # been found, which would then be looked for among ports in use.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return sock
+
+
+class _Protocol(HTTPServer):
+    """What cheroot's connections ask their server for; it is never started."""
+
+    can_add_keepalive_connection = True
+
+    def __init__(self, handler: Callable[[Request], Answer]) -> None:
+        super().__init__((HOST, 0), _Conversation, server_name="LocalCloud")
+        self.handler = handler
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+        # Below ERROR cheroot reports clients that left, which is daily business here.
+        _log.log(level if level >= logging.ERROR else logging.DEBUG, "%s", msg, exc_info=traceback)
+
+
+class _Conversation(Gateway):
+    """One request and its answer, between cheroot and a handler."""
+
+    def respond(self) -> None:
+        request = Request(self.req)
+        try:
+            answer = self.req.server.handler(request)
+            request.drain()
+            self._send(answer)
+        except Dropped as drop:
+            # Only here, when it is in the log: the client may look there as soon as it notices.
+            drop.end(request.sock)
+            raise
+
+    def _send(self, answer: Answer) -> None:
+        self.req.status = "{} {}".format(
+            answer.status, http.client.responses.get(answer.status, "Unknown")).encode("latin-1")
+        self.req.outheaders = [(name.encode("latin-1"), value.encode("latin-1"))
+                               for name, value in answer.headers.items()]
+        if self.req.method == b"HEAD" or answer.status in (204, 304):
+            self.req.ensure_headers_sent()
+            return
+        if isinstance(answer.body, bytes):
+            self._send_at_once(answer.body)
+            return
+        self.req.ensure_headers_sent()
+        try:
+            for piece in answer.body:
+                self.req.write(piece)
+        finally:
+            answer.body.close()
+
+    def _send_at_once(self, body: bytes) -> None:
+        """Headers and a short body in one segment."""
+        wfile = self.req.conn.wfile
+        write = wfile.write
+        held = []  # type: List[bytes]
+        wfile.write = held.append
+        try:
+            self.req.ensure_headers_sent()
+        finally:
+            wfile.write = write
+        write(b"".join(held) + body)

@@ -1,0 +1,17 @@
+"""What vouches for a body that is not itself part of a string to sign."""
+import base64
+import hashlib
+
+from ..http import Request
+from .claim import Refused
+
+
+def check_body(request: Request) -> None:
+    """Check a body against its Content-MD5, if it has one.
+
+    Raises:
+        Refused: it is another body.
+    """
+    claimed = request.headers.get("content-md5")
+    if claimed is not None and base64.b64encode(hashlib.md5(request.body()).digest()).decode("ascii") != claimed:
+        raise Refused("wrong_md5")

@@ -1,0 +1,59 @@
+"""What a signed request claims, in a form that is the same for all signature schemes."""
+import base64
+import hashlib
+import hmac
+from typing import Any, Callable, Dict, NamedTuple, Optional
+
+
+class Claim(NamedTuple):
+    """Who a request says it is from.
+
+    Attributes:
+        access_key_id: of the signer.
+        signature: as sent.
+        string_to_sign: recomputed from what arrived.
+        security_token: as sent; None where there is none.
+        sign: computes the right signature from the AccessKey secret.
+    """
+
+    access_key_id: str
+    signature: str
+    string_to_sign: bytes
+    security_token: Optional[str]
+    sign: Callable[[str], str]
+
+    def __repr__(self) -> str:
+        return "Claim"
+
+    def shown_string_to_sign(self) -> str:
+        """The string to sign for an error message: with the token, which is a secret, masked."""
+        text = self.string_to_sign.decode("utf-8", "replace")
+        return text.replace(self.security_token, "***") if self.security_token else text
+
+
+class Refused(Exception):
+    """A request is not let in.
+
+    Args:
+        reason: ``unknown_key``, ``inactive_key``, ``wrong_signature``, ``token_missing``, ``token_wrong``,
+            ``token_expired``, ``wrong_md5``, ``missing`` (with ``name``), ``malformed`` (with ``name``), ``bad_date``,
+            ``expired``, ``unsupported`` (with ``name``), ``wrong_path``, ``skewed`` (with ``request_time``),
+            ``anonymous``. Each service has its own code for it.
+        detail: what its message may want to show.
+    """
+
+    def __init__(self, reason: str, claim: Optional[Claim] = None, **detail: Any) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.claim = claim
+        self.detail = detail  # type: Dict[str, Any]
+
+
+def mac(digest: str, secret: str, string_to_sign: bytes) -> str:
+    """Base64 of the HMAC, as all schemes but the newest use it.
+
+    Args:
+        digest: ``sha1`` or ``sha256``.
+    """
+    made = hmac.new(secret.encode("utf-8"), string_to_sign, getattr(hashlib, digest))
+    return base64.b64encode(made.digest()).decode("ascii")

@@ -1,0 +1,110 @@
+"""OSS signature version 1, in the Authorization header or in the URL.
+
+https://www.alibabacloud.com/help/en/oss/developer-reference/include-signatures-in-the-authorization-header and
+https://www.alibabacloud.com/help/en/oss/developer-reference/ddd-signatures-to-urls
+"""
+import calendar
+import email.utils
+from typing import Optional
+from urllib.parse import unquote_to_bytes
+
+from ..http import Request, wire
+from .claim import Claim, Refused, mac
+
+WINDOW_SECONDS = 15 * 60
+
+_SCHEME = "OSS "
+
+# Query parameters that are part of the signed resource.
+SUBRESOURCES = frozenset("""
+acl accessPoint accessPointPolicy append asyncFetch bucketArchiveDirectRead bucketInfo callback callback-var cname comp
+continuation-token cors delete encryption endTime group httpsConfig img inventory inventoryId lifecycle link live location
+logging metaQuery objectInfo objectMeta partNumber policy position publicAccessBlock qos qosInfo qosRequester
+redundancyTransition referer regionList replication replicationLocation replicationProgress requestPayment
+requesterQosInfo resourceGroup resourcePool resourcePoolBuckets resourcePoolInfo response-cache-control
+response-content-disposition response-content-encoding response-content-language response-content-type response-expires
+restore security-token sequential startTime stat status style styleName symlink tagging transferAcceleration uploadId
+uploads versionId versioning versions vod website worm wormExtend wormId x-oss-ac-forward-allow x-oss-ac-source-ip
+x-oss-ac-subnet-mask x-oss-ac-vpc-id x-oss-access-point-name x-oss-async-process x-oss-process
+x-oss-redundancy-transition-taskid x-oss-request-payer x-oss-target-redundancy-type x-oss-traffic-limit
+x-oss-write-get-object-response
+""".split())
+
+
+def matches(request: Request) -> bool:
+    """Whether a request carries this signature, in its Authorization header or in its URL."""
+    if "authorization" in request.headers:
+        return _in_header(request)
+    return request.parameter("Signature") is not None
+
+
+def access_key_id(request: Request) -> str:
+    """Whose signature a request says it has; nothing is verified."""
+    if _in_header(request):
+        return request.headers["authorization"][len(_SCHEME):].partition(":")[0]
+    return request.parameter("OSSAccessKeyId") or ""
+
+
+def read(request: Request, now: float) -> Claim:
+    """Read the claim of a request.
+
+    Args:
+        now: seconds since 1970.
+
+    Raises:
+        Refused: a part is missing or malformed, the date is more than 15 minutes off, or the URL has expired.
+    """
+    return _read_header(request, now) if _in_header(request) else _read_url(request, now)
+
+
+def _in_header(request: Request) -> bool:
+    return request.headers.get("authorization", "").startswith(_SCHEME)
+
+
+def _read_header(request: Request, now: float) -> Claim:
+    headers = request.headers
+    key, colon, signature = headers["authorization"][len(_SCHEME):].partition(":")
+    if not (key and colon and signature):
+        raise Refused("malformed", name="Authorization")
+    date = headers.get("x-oss-date") or headers.get("date", "")
+    parsed = email.utils.parsedate(date)
+    if parsed is None:
+        raise Refused("bad_date")
+    if abs(calendar.timegm(parsed) - now) > WINDOW_SECONDS:
+        raise Refused("skewed", request_time=date)
+    return _claim(request, key, signature, date, headers.get("x-oss-security-token"))
+
+
+def _read_url(request: Request, now: float) -> Claim:
+    expires = request.parameter("Expires") or ""
+    if not expires.isdigit():
+        raise Refused("malformed", name="Expires")
+    key = request.parameter("OSSAccessKeyId")
+    if not key:
+        raise Refused("malformed", name="OSSAccessKeyId")
+    if int(expires) < now:
+        raise Refused("expired")
+    return _claim(request, key, request.parameter("Signature") or "", expires, request.parameter("security-token"))
+
+
+def _claim(request: Request, key: str, signature: str, date: str, token: Optional[str]) -> Claim:
+    string_to_sign = compose(request, date)
+    return Claim(key, signature, string_to_sign, token, lambda secret: mac("sha1", secret, string_to_sign))
+
+
+def compose(request: Request, date: str) -> bytes:
+    """The string to sign: method, Content-MD5, Content-Type, date, the ``x-oss-`` headers, the decoded resource."""
+    headers = request.headers
+    lines = [request.method, headers.get("content-md5", ""), headers.get("content-type", ""), date]
+    lines += [name + ":" + headers[name] for name in sorted(headers) if name.startswith("x-oss-")]
+    return "\n".join(lines).encode("latin-1") + b"\n" + _resource(request)
+
+
+def _resource(request: Request) -> bytes:
+    path = unquote_to_bytes(request.path)
+    if path.count(b"/") == 1 and path != b"/":
+        path += b"/"  # a bucket is signed with its slash, however it was written
+    signed = sorted((name, value) for name, value in
+                    ((name, value or "") for name, value in request.query) if name in SUBRESOURCES)
+    query = b"&".join(wire(name + "=" + value if value else name) for name, value in signed)
+    return path + b"?" + query if query else path

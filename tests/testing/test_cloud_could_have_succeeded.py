@@ -1,0 +1,216 @@
+"""``could_have_succeeded``, over timelines made with a clock that is moved."""
+import threading
+
+import pytest
+from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
+from conftest import client_of, wait_until
+from sdk_requests import answer, get_secret_value
+
+from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud, MovableClock
+
+TWO_REGIONS = ("cn-hangzhou", "cn-beijing")
+
+
+@pytest.fixture
+def judge(cloud, clock):
+    """Judges a call between two moments, seconds from the test's beginning."""
+    beginning = clock.monotonic()
+
+    def judge(started, ended, **more):
+        return cloud.could_have_succeeded("app/key", beginning + started, beginning + ended, **more)
+
+    return judge
+
+
+def fetch(cloud):
+    try:
+        return answer(client_of(cloud, cloud.identity), get_secret_value(cloud.gateway_endpoint()))
+    except (ServerException, ClientException):
+        return None
+
+
+def test_a_key_that_secrets_manager_would_have_given(cloud, clock, judge):
+    assert judge(0, 0)
+    clock.advance(10)
+    assert judge(0, 10)
+    assert judge(-5, 0)
+    assert not judge(-5, -1)
+
+
+def test_a_key_that_the_process_held(cloud, clock, judge):
+    fetch(cloud)
+    clock.advance(1)
+    cloud.inject("secrets_manager", Fault.status(503))
+    assert judge(1, 1)
+    clock.advance(1)
+    cloud.rotate("app/key")
+    clock.advance(1)
+    assert judge(1.5, 2.5)  # until 2 with the old key
+    assert not judge(2, 3)  # the new one was never given
+
+
+def test_a_key_that_nobody_could_get(cloud, clock, judge):
+    cloud.inject("secrets_manager", Fault.hang())
+    clock.advance(5)
+    cloud.clear()
+    clock.advance(5)
+    assert not judge(0, 4.9)
+    assert judge(0, 5)
+    assert judge(4, 6)
+    assert judge(6, 7)
+
+
+def test_an_answer_counts_from_when_it_was_given(cloud, clock, judge):
+    clock.advance(1)
+    fetch(cloud)
+    cloud.inject("secrets_manager", Fault.status(503))
+    clock.advance(9)
+    assert judge(5, 6)
+    cloud.put_secret_value("app/key", "spoilt")
+    clock.advance(5)
+    assert judge(14, 15)
+
+
+def test_the_services_that_do_not_know_the_new_key_yet(cloud, clock, judge):
+    clock.advance(1)
+    cloud.rotate("app/key", propagation=2)
+    clock.advance(5)
+    assert not judge(1, 2.9)
+    assert judge(1, 3)
+    assert judge(0.5, 2)
+
+
+def test_secrets_manager_that_does_not_give_the_new_key_yet(cloud, clock, judge):
+    clock.advance(1)
+    cloud.rotate("app/key", publish_delay=2)
+    clock.advance(5)
+    assert not judge(1, 2.9)
+    assert judge(1, 3)
+
+
+def test_grace_and_rollback(cloud, clock, judge):
+    fetch(cloud)
+    cloud.inject("secrets_manager", Fault.status(503))
+    clock.advance(1)
+    cloud.rotate("app/key", grace=2)
+    clock.advance(4)
+    cloud.rollback("app/key")
+    clock.advance(1)
+    assert judge(2.9, 4)
+    assert not judge(3, 4.9)
+    assert judge(4, 5)
+
+
+def test_an_expired_token_key(clock):
+    with LocalCloud(clock=clock) as cloud:
+        cloud.create_secret("app/key", token=True, expires_in=10)
+        beginning = clock.monotonic()
+        clock.advance(20)
+        assert cloud.could_have_succeeded("app/key", beginning, beginning + 9)
+        assert not cloud.could_have_succeeded("app/key", beginning + 10, beginning + 20)
+
+
+def test_one_region_without_a_fault_is_enough():
+    clock = MovableClock()
+    with LocalCloud(regions=TWO_REGIONS, clock=clock) as cloud:
+        cloud.create_secret("app/key")
+        beginning = clock.monotonic()
+        clock.advance(1)
+        cloud.inject("secrets_manager", Fault.refuse(), region="cn-hangzhou")
+        clock.advance(1)
+        assert cloud.could_have_succeeded("app/key", beginning + 1, clock.monotonic())
+        cloud.inject("secrets_manager", Fault.status(503), region="cn-beijing")
+        clock.advance(1)
+        assert not cloud.could_have_succeeded("app/key", beginning + 2, clock.monotonic())
+
+
+def test_a_counted_fault_ends_with_its_last_request(cloud, clock, judge):
+    cloud.inject("secrets_manager", Fault.status(503), times=1)
+    clock.advance(5)
+    fetch(cloud)
+    clock.advance(5)
+    assert not judge(0, 4)
+    assert judge(6, 7)
+
+
+def test_secrets_and_faults_of_others_do_not_count(cloud, clock, judge):
+    cloud.create_secret("other")
+    cloud.inject("secrets_manager", Fault.hang())
+    cloud.inject("api", Fault.hang())
+    clock.advance(1)
+    cloud.rotate("other")
+    assert not judge(0, 1)
+    cloud.clear("secrets_manager")
+    assert judge(1, 1)
+
+
+def test_cool_down_after_a_failure(cloud, clock, judge):
+    cloud.inject("secrets_manager", Fault.status(503), times=1)
+    fetch(cloud)
+    clock.advance(10)
+    assert judge(0, 1)
+    assert not judge(0, 4.9, cool_down=5)
+    assert judge(0, 5, cool_down=5)
+
+
+def test_cool_down_after_an_answer_that_the_services_do_not_accept(cloud, clock, judge):
+    clock.advance(1)
+    cloud.rotate("app/key", publish_delay=1)
+    fetch(cloud)  # still gives the old key
+    clock.advance(9)
+    assert judge(1, 2)
+    assert not judge(1, 5.9, cool_down=5)
+    assert judge(1, 6, cool_down=5)
+
+
+def test_cool_down_begins_with_the_request_that_fails(cloud, clock, judge):
+    cloud.inject("secrets_manager", Fault.hang())
+    thread = threading.Thread(target=fetch, args=(cloud,), daemon=True)
+    thread.start()
+    wait_until(cloud.calls)
+    clock.advance(2)
+    cloud.put_secret_value("app/key", "spoilt")
+    cloud.clear()
+    thread.join(5)
+    new = cloud.rotate("app/key", propagation=1)
+    clock.advance(1)
+    assert cloud.secret("app/key").current == new
+    assert judge(2, 3)
+    assert not judge(2, 3, cool_down=5)
+
+
+def test_a_good_answer_ends_the_cool_down(cloud, clock, judge):
+    cloud.inject("secrets_manager", Fault.status(503), times=1)
+    fetch(cloud)
+    clock.advance(1)
+    fetch(cloud)
+    clock.advance(1)
+    cloud.rotate("app/key")
+    clock.advance(1)
+    assert judge(2, 3, cool_down=5)
+
+
+def test_cool_down_after_refused_connections_which_leave_no_record(cloud, clock, judge):
+    cloud.inject("secrets_manager", Fault.refuse())
+    clock.advance(5)
+    cloud.clear()
+    clock.advance(10)
+    assert judge(5, 6)
+    assert not judge(5, 7.9, cool_down=3)
+    assert judge(5, 8, cool_down=3)
+
+
+def test_a_held_key_counts_during_the_cool_down(cloud, clock, judge):
+    fetch(cloud)
+    clock.advance(1)
+    cloud.inject("secrets_manager", Fault.status(503), times=1)
+    fetch(cloud)
+    clock.advance(1)
+    assert judge(1, 2, cool_down=5)
+
+
+def test_bad_questions(cloud, clock):
+    with pytest.raises(ValueError, match="before it started"):
+        cloud.could_have_succeeded("app/key", 2, 1)
+    with pytest.raises(KeyError):
+        cloud.could_have_succeeded("none", 1, 2)

@@ -1,0 +1,278 @@
+"""Every kind of fault, as the official SDKs and plain sockets meet it; how long they last and what is logged."""
+import http.client
+import json
+import math
+import socket
+import ssl
+import threading
+import time
+
+import oss2
+import pytest
+import requests
+from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
+from conftest import client_of, wait_until
+from sdk_requests import answer, get_secret_value, rpc
+
+from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
+
+
+def fetch(cloud, region="cn-hangzhou"):
+    return answer(client_of(cloud, cloud.identity), get_secret_value(cloud.gateway_endpoint(region)))["SecretName"]
+
+
+def code(call, *args):
+    with pytest.raises((ServerException, ClientException)) as caught:
+        call(*args)
+    return caught.value.get_error_code()
+
+
+def background(call, *args):
+    """Run a call in a thread; the list gets its result or its error."""
+    results = []
+
+    def run():
+        try:
+            results.append(call(*args))
+        except Exception as error:
+            results.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, results
+
+
+@pytest.mark.parametrize("fault, sm, api, oss", [
+    (Fault.status(503), "ServiceUnavailableTemporary", "ServiceUnavailableTemporary", "ServiceUnavailableTemporary"),
+    (Fault.status(500, "InternalFailure"), "InternalFailure", "InternalFailure", "InternalFailure"),
+    (Fault.throttling(), "Rejected.Throttling", "Throttling.User", "QpsLimitExceeded"),
+    (Fault.forbidden(), "Forbidden.NoPermission", "Forbidden.RAM", "AccessDenied"),
+])
+def test_error_answers_have_the_services_own_shape(cloud, client, bucket, fault, sm, api, oss):
+    for service in ("secrets_manager", "api", "oss"):
+        cloud.inject(service, fault)
+    assert code(fetch, cloud) == sm
+    assert code(answer, client, rpc(cloud.api_endpoint)) == api
+    for call in (bucket.get_object, bucket.head_object):
+        with pytest.raises(oss2.exceptions.ServerError) as caught:
+            call("key")
+        assert caught.value.code == oss
+    assert [call.code for call in cloud.calls()] == [sm, api, oss, oss]
+    cloud.clear()
+    assert fetch(cloud) and answer(client, rpc(cloud.api_endpoint)) and bucket.list_objects()
+
+
+@pytest.mark.parametrize("fault, status, content_type, body", [
+    (Fault.html(), 200, "text/html", b"<html>"), (Fault.html(502), 502, "text/html", b"<html>"),
+    (Fault.body(b'{"SecretData"'), 200, "application/json", b'{"SecretData"'),
+    (Fault.body(b"no", status=418, content_type="text/plain"), 418, "text/plain", b"no"),
+])
+def test_answers_that_are_none(cloud, fault, status, content_type, body):
+    cloud.inject("secrets_manager", fault)
+    response = requests.get("https://" + cloud.gateway_endpoint(), verify=cloud.ca_file)
+    assert (response.status_code, response.headers["Content-Type"]) == (status, content_type)
+    assert response.content.startswith(body)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_reset_resets_the_connection(cloud, tls):
+    cloud.inject("secrets_manager" if tls else "oss", Fault.reset())
+    endpoint = cloud.gateway_endpoint() if tls else cloud.oss_endpoint[len("http://"):]
+    sock = socket.create_connection(tuple(endpoint.split(":")), 5)
+    if tls:
+        context = ssl.create_default_context(cafile=cloud.ca_file)
+        sock = context.wrap_socket(sock, server_hostname="127.0.0.1")
+    sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    with pytest.raises(ConnectionResetError):
+        while socket.socket.recv(sock, 100):  # under TLS, which takes a reset for an end
+            pass
+    sock.close()
+    (call,) = cloud.calls()
+    assert (call.status, call.code) == (0, "reset")
+
+
+def test_a_hanging_request_gets_its_right_answer_when_the_fault_is_cleared(cloud):
+    cloud.inject("secrets_manager", Fault.hang())
+    thread, results = background(fetch, cloud)
+    (call,) = wait_until(cloud.calls)
+    assert (call.status, call.ended) == (0, math.inf)
+    assert results == []
+    cloud.clear("secrets_manager")
+    thread.join(5)
+    assert results == ["app/key"]
+    assert cloud.calls()[0].status == 200
+
+
+def test_a_hanging_request_ends_with_the_cloud():
+    cloud = LocalCloud()
+    cloud.start()
+    cloud.create_secret("app/key")
+    cloud.inject("secrets_manager", Fault.hang())
+    thread, results = background(fetch, cloud)
+    wait_until(cloud.calls)
+    started = time.monotonic()
+    cloud.stop()
+    thread.join(5)
+    assert time.monotonic() - started < 2
+    assert isinstance(results[0], ClientException)
+
+
+@pytest.mark.parametrize("fault", [Fault.hang(), Fault.slow(60), Fault.drip(60)])
+def test_a_client_that_leaves_was_given_nothing(cloud, fault):
+    cloud.inject("secrets_manager", fault)
+    client = client_of(cloud, cloud.identity)
+    client._read_timeout = 0.1
+    request = get_secret_value(cloud.gateway_endpoint())
+    thread, _ = background(client.do_action_with_exception, request)
+    (call,) = wait_until(cloud.calls)
+    if fault.kind == "drip":
+        # Its timeout counts from byte to byte, so it has to be dropped.
+        thread.join(0.2)
+        cloud.inject("secrets_manager", Fault.refuse())
+    wait_until(lambda: cloud.calls()[0].ended < math.inf and cloud.calls()[0].status == 0)
+    assert cloud.calls()[0].given is None
+
+
+def test_slow_answers_rightly_but_late(cloud):
+    cloud.inject("secrets_manager", Fault.slow(0.2))
+    started = time.monotonic()
+    assert fetch(cloud) == "app/key"
+    assert time.monotonic() - started >= 0.2
+
+
+def test_drip_answers_rightly_byte_by_byte(cloud, bucket):
+    bucket.put_object("key", b"0123456789" * 5)
+    cloud.inject("oss", Fault.drip(0.2))
+    started = time.monotonic()
+    result = bucket.get_object("key")
+    first = result.read(1)
+    after_first = time.monotonic()
+    assert first + result.read() == b"0123456789" * 5
+    assert time.monotonic() - started >= 0.2
+    assert after_first - started < 0.2
+
+
+def test_drip_of_json(cloud):
+    cloud.inject("secrets_manager", Fault.drip(0.1))
+    assert fetch(cloud) == "app/key"
+    (call,) = cloud.calls()
+    assert (call.status, call.given) == (200, cloud.secret("app/key").current.access_key_id)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_cut_breaks_the_answer_off(cloud, bucket, method):
+    bucket.put_object("key", b"x" * 1000)
+    cloud.inject("oss", Fault.cut())
+    connection = http.client.HTTPConnection(cloud.oss_endpoint[len("http://"):], timeout=5)
+    target = bucket.sign_url(method, "key", 60)[len(cloud.oss_endpoint):]
+    connection.request(method, target, b"" if method == "PUT" else None)
+    with pytest.raises(http.client.IncompleteRead) as caught:
+        connection.getresponse().read()
+    connection.close()
+    assert len(caught.value.partial) == (500 if method == "GET" else 0)
+    assert (cloud.calls()[-1].status, cloud.calls()[-1].code) == (0, "cut")
+
+
+def test_refuse_closes_open_connections_and_takes_no_new_ones_until_cleared(cloud):
+    session = requests.Session()
+    url = "https://{}/".format(cloud.gateway_endpoint())
+    assert session.get(url, verify=cloud.ca_file).status_code == 400
+    endpoint = cloud.gateway_endpoint()
+    cloud.inject("secrets_manager", Fault.refuse())
+    host, port = endpoint.split(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), 5)
+    with pytest.raises(requests.ConnectionError):
+        session.get(url, verify=cloud.ca_file)
+    assert answer(client_of(cloud, cloud.secret("app/key").current), rpc(cloud.api_endpoint))
+    cloud.clear("secrets_manager")
+    assert cloud.gateway_endpoint() == endpoint
+    assert fetch(cloud) == "app/key"
+
+
+@pytest.mark.parametrize("fault", [Fault.expired_certificate(), Fault.untrusted_certificate()])
+def test_bad_certificates_are_refused_by_a_client_that_verifies(cloud, fault):
+    url = "https://{}/".format(cloud.gateway_endpoint())
+    session = requests.Session()
+    session.get(url, verify=cloud.ca_file)
+    cloud.inject("secrets_manager", fault)
+    with pytest.raises(requests.exceptions.SSLError):
+        session.get(url, verify=cloud.ca_file)
+    assert "SDK.HttpError" == code(fetch, cloud)
+    cloud.clear()
+    assert fetch(cloud) == "app/key"
+
+
+def test_a_counted_fault_ends_after_that_many_requests(cloud):
+    cloud.inject("secrets_manager", Fault.status(503), times=2)
+    cloud.inject("secrets_manager", Fault.throttling(), times=1)
+    assert [code(fetch, cloud) for _ in range(3)] == [
+        "ServiceUnavailableTemporary", "ServiceUnavailableTemporary", "Rejected.Throttling"]
+    assert fetch(cloud) == "app/key"
+
+
+def test_a_fault_of_one_region_spares_the_other():
+    with LocalCloud(regions=("cn-hangzhou", "cn-beijing")) as cloud:
+        cloud.create_secret("app/key")
+        cloud.inject("secrets_manager", Fault.status(503), region="cn-hangzhou")
+        cloud.inject("secrets_manager", Fault.refuse(), region="cn-beijing")
+        assert code(fetch, cloud, "cn-hangzhou") == "ServiceUnavailableTemporary"
+        assert code(fetch, cloud, "cn-beijing") == "SDK.HttpError"
+        cloud.clear(region="cn-beijing")
+        assert fetch(cloud, "cn-beijing") == "app/key"
+        assert code(fetch, cloud, "cn-hangzhou") == "ServiceUnavailableTemporary"
+        cloud.clear("secrets_manager")
+        cloud.inject("secrets_manager", Fault.status(503), times=1)
+        assert code(fetch, cloud, "cn-beijing") == "ServiceUnavailableTemporary"
+        assert fetch(cloud, "cn-hangzhou") == "app/key"
+
+
+def test_the_location_service_has_faults_of_its_own(cloud, client):
+    from aliyunsdkcore.endpoint.location.DescribeEndpointsRequest import DescribeEndpointsRequest
+    request = DescribeEndpointsRequest()
+    request.endpoint = cloud.api_endpoint
+    cloud.inject("location", Fault.status(503))
+    assert code(answer, client, request) == "ServiceUnavailableTemporary"
+    assert answer(client, rpc(cloud.api_endpoint))
+    cloud.clear("location")
+    assert answer(client, request)["Success"] is True
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (("nonsense", Fault.reset()), "no service 'nonsense'"),
+    (("secrets_manager", Fault.reset(), "nowhere"), "no region 'nowhere'"),
+    (("api", Fault.reset(), "cn-hangzhou"), "no regions"),
+    (("api", Fault.reset(), None, 0), "1 or more"),
+    (("api", Fault.refuse(), None, 1), "cannot be counted"),
+    (("location", Fault.refuse()), "inject refuse there"),
+])
+def test_faults_that_cannot_be(cloud, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        cloud.inject(*arguments)
+    with pytest.raises(ValueError, match="no service"):
+        cloud.clear("nonsense")
+
+
+def test_fault_arguments_are_checked():
+    with pytest.raises(ValueError, match="400 to 599"):
+        Fault.status(200)
+    with pytest.raises(ValueError, match="0 or more"):
+        Fault.slow(-1)
+
+
+def test_hanging_requests_do_not_starve_a_hundred_clients(cloud, client):
+    cloud.inject("api", Fault.hang(), times=16)
+    hanging = [background(answer, client_of(cloud, cloud.secret("app/key").current), rpc(cloud.api_endpoint))
+               for _ in range(16)]
+    wait_until(lambda: len(cloud.calls()) == 16)
+    body = json.dumps({}).encode()
+    sockets = [socket.create_connection(tuple(cloud.api_endpoint.split(":")), 5) for _ in range(100)]
+    for sock in sockets:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n" + body)
+    for sock in sockets:
+        assert sock.recv(100).startswith(b"HTTP/1.1 400")
+        sock.close()
+    cloud.clear()
+    for thread, results in hanging:
+        thread.join(5)
+        assert results[0]["Action"] == "DescribeRegions"
