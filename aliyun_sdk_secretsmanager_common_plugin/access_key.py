@@ -125,9 +125,9 @@ def _json_object(text: Any) -> Optional[Mapping[str, Any]]:
 
 def _epoch(date: Any) -> Optional[float]:
     """Return a date of Secrets Manager (UTC text, or milliseconds) in seconds since the epoch, None if it is none."""
-    if isinstance(date, (int, float)) and not isinstance(date, bool):
-        return date / 1000.0
     try:
+        if isinstance(date, (int, float)) and not isinstance(date, bool):
+            return date / 1000.0
         return float(calendar.timegm(time.strptime(date, _DATE)))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -76,7 +76,7 @@ class Cache:
     Args:
         fetch: what reads a secret, such as ``SecretsManager.fetch``.
         clock: the clocks.
-        schedule: called with a secret's name and the seconds until it should be refreshed.
+        schedule: called with the name of a secret in use and the seconds until it should be refreshed.
         refresh_interval: seconds between refreshes, and the age up to which an unused key serves a new client.
         fetch_timeout: seconds a first read may take.
         renew_timeout: seconds a renewal may take.
@@ -178,11 +178,17 @@ class Cache:
                 self._schedule(name, delay)
 
     def accepted(self, name: str, key: AccessKey) -> None:
-        """End the cool-down of a secret: a service accepted ``key`` after it had rejected it."""
+        """End the cool-down of a secret, since a service accepted its current key."""
         if name in self._cool_downs:
             with self._lock:
                 if self._entries[name].key == key:
                     self._cool_downs.pop(name, None)
+
+    def is_idle(self, name: str) -> bool:
+        """Return whether nobody uses the secret."""
+        with self._lock:
+            entry = self._entries.get(name)
+            return entry is None or entry.idle
 
     def names(self) -> List[str]:
         """Return the names of the secrets that were read."""
@@ -325,6 +331,9 @@ class Cache:
 
 def _copy(error: Exception) -> Exception:
     """Return ``error`` again, without traceback and chain: each reader raises one of its own."""
-    copy = type(error).__new__(type(error), *error.args)
-    copy.__dict__.update(error.__dict__)
+    try:
+        copy = type(error).__new__(type(error), *error.args)
+        copy.__dict__.update(error.__dict__)
+    except Exception:
+        return error  # of a class that cannot be made so
     return copy

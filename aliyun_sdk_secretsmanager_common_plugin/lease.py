@@ -53,9 +53,8 @@ class Lease:
         self._released = released
         self._begins = begins
         self._closed = False
-        # Written by any thread without a lock: each is one reference, and what a race costs is one wait more or less.
+        # Written by any thread without a lock: it is one reference, and what a race costs is one wait more or less.
         self._accepted: Optional[AccessKey] = None
-        self._rejected: Optional[AccessKey] = None
 
     def access_key(self) -> AccessKey:
         """Return the current key, to sign one request with.
@@ -86,13 +85,16 @@ class Lease:
         """
         key = self.access_key()
 
-        def pull() -> AccessKey:
-            nonlocal key
-            key = self._cache.current(self.secret_name) or key
-            return key
-
         rejected: Set[AccessKey] = set()
         waits = iter(WAITS)
+
+        def pull() -> AccessKey:
+            nonlocal key
+            current = self._cache.current(self.secret_name)
+            if current is not None and (len(rejected) < MOST_KEYS or current in rejected):
+                key = current
+            return key
+
         while True:
             result, error = send(pull)
             if error is None:
@@ -100,7 +102,6 @@ class Lease:
                 return result, None
             if not self._is_rejection(key, error):
                 return result, error
-            self._rejected = key
             if key not in rejected:
                 rejected.add(key)
                 waits = iter(WAITS)
@@ -114,7 +115,8 @@ class Lease:
                 )
                 wait = next(waits, None) if may_be_unknown_yet else None
                 if wait is None:
-                    error.__cause__ = renewal.error
+                    if renewal.error is not None:
+                        error.__cause__ = renewal.error
                     return result, error
                 self._clock.sleep(wait)
             elif len(rejected) == MOST_KEYS:
@@ -136,10 +138,7 @@ class Lease:
     def _note_accepted(self, key: AccessKey) -> None:
         if key is not self._accepted and key is self._cache.current(self.secret_name):
             self._accepted = key
-        if self._rejected is not None:
-            if self._rejected == key:
-                self._cache.accepted(self.secret_name, key)
-            self._rejected = None
+        self._cache.accepted(self.secret_name, key)
 
     def _is_rejection(self, key: AccessKey, error: Exception) -> bool:
         handler = self._handler
@@ -149,6 +148,7 @@ class Lease:
             return (
                 key.security_token is not None
                 and isinstance(handler, DefaultAKExpireHandler)
+                and type(handler).judge_ak_expire is DefaultAKExpireHandler.judge_ak_expire
                 and handler.judge_token_expire(error)
             )
         except Exception:

@@ -61,7 +61,7 @@ class ManagedCredentials:
             settings.fetch_timeout,
             settings.renew_timeout,
         )
-        self._lock = threading.Lock()  # guards _clients, and which secrets are in use because of them
+        self._lock = threading.Lock()  # guards _clients, and which secrets are in use and scheduled
         self._clients: Dict[int, _Client] = {}
         # Clients dropped without shutdown(). The garbage collector appends, amid whatever runs, so it takes no lock.
         self._dropped: Deque[int] = collections.deque()
@@ -206,7 +206,9 @@ class ManagedCredentials:
                 logger.warning("secret_names: %r could not be read at start: %s", name, error)
 
     def _schedule(self, secret_name: str, seconds: float) -> None:
-        _refresher.schedule((self._cache.refresh, secret_name), seconds)
+        with self._lock:  # so that none is scheduled that was released since
+            if not self._cache.is_idle(secret_name):
+                _refresher.schedule((self._cache.refresh, secret_name), seconds)
 
     def _release(self, tokens: List[int]) -> None:
         with self._lock:
@@ -237,7 +239,10 @@ class ManagedCredentials:
         for client in list(self._clients.values()):
             alive = client.reference()
             if alive is not None:
-                client.after_fork(alive)
+                try:
+                    client.after_fork(alive)
+                except Exception:
+                    logger.exception("secret %r: a client keeps sockets of its parent process", client.secret_name)
 
 
 _instances_lock = threading.Lock()  # guards _instances
@@ -278,16 +283,18 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_parent() -> None:
+    global _forking
     for credentials in _forking:
         credentials._cache.after_fork_in_parent()
+    _forking = ()
     _instances_lock.release()
     _refresher.unpark()
     _fork_lock.release()
 
 
 def _after_fork_in_child() -> None:
-    global _process, _fork_lock, _instances_lock, _default_lock
-    _process = os.getpid()
+    global _process, _forking, _fork_lock, _instances_lock, _default_lock
+    _process, _forking = os.getpid(), ()
     _fork_lock, _instances_lock, _default_lock = threading.Lock(), threading.Lock(), threading.Lock()
     _refresher.forget()
     for credentials in _all_instances():

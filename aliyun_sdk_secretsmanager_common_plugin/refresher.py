@@ -64,6 +64,8 @@ class Refresher:
         """Forget ``job``; with the last one the thread ends."""
         with self._changed:
             self._jobs.pop(job, None)
+            if not self._jobs:
+                self._heap.clear()
             self._changed.notify_all()
 
     def tick(self) -> float:
@@ -102,7 +104,10 @@ class Refresher:
 
     def _run(self) -> None:
         while True:
-            self._wakes()
+            try:
+                self._wakes()
+            except Exception:
+                logger.exception("the refresher goes on")
             with self._changed:
                 if not self._jobs or self._parked:
                     self._thread = None

@@ -3,12 +3,18 @@
 import logging
 import re
 
-_SENSITIVE = re.compile(
-    # name, closing quote, separator and opening quote, then what is masked: up to the end of the value
-    r"(?i)((?:x-acs-|x-oss-|x-kms-)?security-?token|authorization|signature(?![a-z]))"
-    r"([\"']?\s*[:=,]\s*b?[\"']?)"
-    r"((?:acs |oss |OSS4-HMAC-SHA256 |bearer )?[^\s\"'&,}]+)"
-)
+# A value ends at a blank, a quote, an escaped line end, or the next parameter, however often the whole was quoted.
+_VALUE = r"(?:(?!%(?:25)*26)[^\s\"'&,}\\])+"
+_SENSITIVE = [
+    re.compile(
+        r"(?i)((?<![a-z_])(?:x-(?:acs|oss|kms)-)?security-?token(?:\\*[\"'])?"
+        r"(?:\s*[:=]\s*|%(?:25)*3D)(?:b(?=[\"']))?(?:\\*[\"'])?)"
+        + _VALUE
+    ),
+    re.compile(r"(?i)(\bauthorization[\"']?\s*[:=]\s*b?[\"'])[^\"']+"),
+    re.compile(r"(?i)(\bauthorization\s*[:=]\s*)(?:(?:acs|bearer|oss\S*)\s+)?" + _VALUE),
+    re.compile(r"((?:[?&]|\bx-oss-)[Ss]ignature=|[\"']Signature[\"']: [\"'])" + _VALUE),
+]
 
 
 def mask_access_key_id(access_key_id: str) -> str:
@@ -25,9 +31,11 @@ class SensitiveFilter(logging.Filter):
         """Rewrite ``record`` where needed; every record passes."""
         try:
             message = record.getMessage()
-        except (TypeError, ValueError):
+        except Exception:
             return True  # a broken record: logging itself reports it
-        masked = _SENSITIVE.sub(r"\1\2******", message)
+        masked = message
+        for sensitive in _SENSITIVE:
+            masked = sensitive.sub(r"\1******", masked)
         if masked != message:
             record.msg, record.args = masked, ()
         return True

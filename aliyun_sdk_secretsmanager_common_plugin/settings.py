@@ -4,6 +4,7 @@ import difflib
 import json
 import logging
 import os
+import re
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Tuple
 
 from .exceptions import ConfigurationError
@@ -29,6 +30,8 @@ KEYS = (
 # Keys of the existing plugin, and of its siblings, that other identities and gateways need.
 UNSUPPORTED_KEYS = ("cache_client_dkms_config_info",)
 REGION_FIELDS = ("regionId", "endpoint", "vpc", "caFilePath")
+
+_BLANKS = " \t\f"
 
 
 class ConfigLoader:
@@ -92,7 +95,7 @@ def load_settings(path: Optional[str] = None) -> Settings:
         values = read_properties(path)
     for key in values:
         if key not in KEYS + UNSUPPORTED_KEYS:
-            logger.warning("%s: unknown key %r%s", path, key, _did_you_mean(key, KEYS))
+            logger.warning("%s: unknown key %r%s", path, _name(key), _did_you_mean(_name(key), KEYS))
     values.update((key, os.environ[key]) for key in KEYS + UNSUPPORTED_KEYS if key in os.environ)
     return _Properties(path, values).settings()
 
@@ -108,7 +111,7 @@ def read_properties(path: str) -> Dict[str, str]:
     """
     try:
         with open(path, encoding="utf-8-sig") as file:
-            lines = file.read().splitlines()
+            lines = file.read().split("\n")
     except OSError as error:
         raise ConfigurationError(
             "cannot read the properties file {}: {}; create it, or name another with ConfigLoader.set_config_name() or "
@@ -126,20 +129,25 @@ def _parse_lines(path: str, lines: List[str]) -> Dict[str, str]:
     values: Dict[str, str] = {}
     remaining = iter(enumerate(lines, 1))
     for number, line in remaining:
-        line = line.strip()
+        line = line.strip(_BLANKS)
         if not line or line[0] in "#!":
             continue
         while line.endswith("\\"):
-            line = line[:-1] + next(remaining, (0, ""))[1].strip()
-        key, separator, value = (part.strip() for part in line.partition("="))
+            line = line[:-1] + next(remaining, (0, ""))[1].strip(_BLANKS)
+        key, separator, value = (part.strip(_BLANKS) for part in line.partition("="))
         if not separator or not key:
             raise ConfigurationError(
                 "{}, line {}: no 'key=value'; a comment begins with '#'".format(path, number)
             )
         if key in values:
-            logger.warning("%s, line %d: key %r is there twice; the last one counts", path, number, key)
+            logger.warning("%s, line %d: key %r is there twice; the last one counts", path, number, _name(key))
         values[key] = value
     return values
+
+
+def _name(key: str) -> str:
+    """Return what may be shown of a key: in a line that is wrongly written a value may seem to be part of it."""
+    return re.split(r"[^\w.-]", key)[0]
 
 
 def _did_you_mean(name: str, known: Tuple[str, ...]) -> str:
@@ -191,7 +199,7 @@ class _Properties:
         text = self._values.get(key, "")
         if not text:
             return default
-        if not (text.isdigit() and int(text) > 0):
+        if not re.match(r"[0-9]{1,15}\Z", text) or int(text) == 0:
             self._fail(key, "is {!r}; write a positive whole number of milliseconds".format(text))
         return int(text) / 1000.0
 
@@ -206,11 +214,14 @@ class _Properties:
         key = "cache_client_region_id"
         example = 'write [{"regionId": "cn-hangzhou"}]'
         text = self._required(key, example)
+        problem = ""
         try:
             regions = json.loads(text)
         except ValueError as error:
-            self._fail(key, "is no JSON at column {}: {}; {}".format(
-                getattr(error, "colno", "?"), getattr(error, "msg", "?"), example))
+            problem = "is no JSON at column {}: {}; {}".format(
+                getattr(error, "colno", "?"), getattr(error, "msg", "?"), example)
+        if problem:  # out of the handler: the error of json holds the text
+            self._fail(key, problem)
         if not isinstance(regions, list) or not regions:
             self._fail(key, "is no JSON list of regions; " + example)
         return tuple(self._shared_gateway(region, at) for at, region in enumerate(regions, 1))

@@ -61,7 +61,7 @@ Asked = collections.namedtuple("Asked", "name timeout retry late started")
 
 
 class Source:
-    """The ``fetch`` of a cache: answers with ``answer``, which is a key, an error to raise, or a function of the call."""
+    """The ``fetch`` of a cache: answers with ``answer``: a key, an error to raise, or a function of the call."""
 
     def __init__(self, answer=None):
         self.answer = answer

@@ -144,7 +144,7 @@ class TestFormatErrors:
     @quick
     @given(st.dictionaries(
         st.sampled_from(["AccessKeyId", "AccessKeySecret", "SecurityToken", "ExpireTimestamp"]),
-        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers(), max_size=2))))
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers()))))
     def test_any_json_makes_a_key_or_a_format_error(self, data):
         try:
             key = parse_secret("app/key", answer(data))

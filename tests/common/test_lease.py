@@ -10,8 +10,9 @@ from aliyun_sdk_secretsmanager_common_plugin import (
     DefaultAKExpireHandler,
     ManagedCredentialsError,
     ReplayError,
+    ak_expire_handler,
+    default_ak_expire_handler,
 )
-from aliyun_sdk_secretsmanager_common_plugin import ak_expire_handler, default_ak_expire_handler
 from aliyun_sdk_secretsmanager_common_plugin.cache import Cache
 from aliyun_sdk_secretsmanager_common_plugin.lease import Lease
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager import Fetched
