@@ -19,7 +19,7 @@ VERSION = re.search(
 ).group(1)
 
 OSS = ["oss2>=2.18.0"]
-TESTING = OSS + ["cheroot", "werkzeug", "trustme", "crcmod", "click", "rich"]
+TESTING = OSS + ["cheroot", "trustme", "crcmod", "click", "rich"]
 TEST = TESTING + ["pytest", "hypothesis"]
 DEV = TEST + ["mypy", "ruff", "nox", "types-requests"]
 
@@ -45,7 +45,6 @@ setup(
         "pytest11": ["managed_credentials = aliyun_sdk_secretsmanager_testing.pytest_plugin"],
     },
     classifiers=[
-        "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.6",
         "Programming Language :: Python :: 3.8",

@@ -241,7 +241,8 @@ class Cache:
         self._lock.acquire()
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Go on, cold: the next read starts the refresher, whose thread must not run before the fork is over."""
+        self._keys.clear()
         self._lock.release()
 
     def after_fork_in_child(self) -> None:

@@ -86,7 +86,7 @@ class Lease:
         key = self.access_key()
 
         rejected: Set[AccessKey] = set()
-        waits = iter(WAITS)
+        waits, was_accepted = iter(WAITS), False
 
         def pull() -> AccessKey:
             nonlocal key
@@ -96,6 +96,7 @@ class Lease:
             return key
 
         while True:
+            accepted = self._accepted
             result, error = send(pull)
             if error is None:
                 self._note_accepted(key)
@@ -105,13 +106,15 @@ class Lease:
             if key not in rejected:
                 rejected.add(key)
                 waits = iter(WAITS)
+                # As it was before the attempt: another call may have had the key accepted meanwhile.
+                was_accepted = key == accepted
             renewal = self._cache.renewal(self.secret_name, key)
             if renewal.key is None:
                 may_be_unknown_yet = (
                     renewal.error is None
                     and renewal.age is not None
                     and renewal.age < YOUNG
-                    and key != self._accepted
+                    and not was_accepted
                 )
                 wait = next(waits, None) if may_be_unknown_yet else None
                 if wait is None:

@@ -97,7 +97,7 @@ class ManagedCredentials:
         try:
             settings = load_settings()
         except ConfigurationError:
-            with _instances_lock:
+            with _default_lock:
                 if _default is not None and _default._clients and not os.path.exists(ConfigLoader.get_config_name()):
                     return _default
             raise

@@ -83,10 +83,12 @@ class Refresher:
             thread.join()
 
     def unpark(self) -> None:
-        """Go on after a fork, in the parent."""
+        """Go on after a fork, in the parent; the next ``schedule`` starts the thread.
+
+        Not here: CPython looks for threads after this hook, and would warn of ours.
+        """
         with self._changed:
             self._parked = False
-            self._start_thread()
 
     def forget(self) -> None:
         """Start with an empty schedule, in a forked child; the reads there schedule what it needs."""

@@ -21,7 +21,8 @@ class Call(NamedTuple):
 
     Attributes:
         service: ``secrets_manager``, ``api``, ``location`` or ``oss``.
-        region: of the gateway for ``secrets_manager``; what the request says for ``api`` and ``location``; None for ``oss``.
+        region: of the gateway for ``secrets_manager``; what the request says for ``api`` and ``location``; None for
+            ``oss``.
         action: ``GetSecretValue``, ``PutObject``, ...; for ROA requests without an action name, method and path.
         secret: the secret asked for; for the other services, the secret whose key signed the request.
         access_key_id: as the request says.
@@ -54,7 +55,7 @@ class CallLog:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._calls = []  # type: List[Call]
+        self._calls: List[Call] = []
 
     def open(self, subject: Subject, now: float) -> int:
         """Note a request that came in.

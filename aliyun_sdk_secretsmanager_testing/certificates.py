@@ -12,7 +12,7 @@ _NAMES = ("127.0.0.1", "localhost")
 
 def ca_pem() -> bytes:
     """The authority's certificate, which a client has to trust."""
-    pem = _authority().cert_pem.bytes()  # type: bytes
+    pem: bytes = _authority().cert_pem.bytes()
     return pem
 
 

@@ -52,8 +52,8 @@ class LocalCloud:
         self._vault = Vault(self._clock, self._shared.keyring)
         self._store = Store(self._clock)
         self._lock = threading.RLock()
-        self._servers = {}  # type: Dict[str, Server]
-        self._directory = None  # type: Optional[str]
+        self._servers: Dict[str, Server] = {}
+        self._directory: Optional[str] = None
         self.identity = self.add_identity()
 
     def __repr__(self) -> str:
@@ -152,14 +152,14 @@ class LocalCloud:
         Returns:
             The file's path.
         """
-        values = {
+        values: Dict[str, Any] = {
             "credentials_type": "ak",
             "credentials_access_key_id": self.identity.access_key_id,
             "credentials_access_secret": self.identity.access_key_secret,
             "cache_client_region_id": json.dumps([
                 {"regionId": region, "endpoint": self.gateway_endpoint(region), "caFilePath": self.ca_file}
                 for region in self.regions]),
-        }  # type: Dict[str, Any]
+        }
         values.update(more)
         path = os.path.join(str(directory), "managed_credentials_providers.properties")
         with open(path, "w", encoding="utf-8") as file:

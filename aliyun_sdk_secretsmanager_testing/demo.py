@@ -94,7 +94,7 @@ class Tally:
             ("calls that succeeded", "{} ({})".format(sum(self._succeeded.values()), clients or "none yet")),
             ("failed, but could have succeeded", str(sum(self.lost.values()))),
             ("failed for want of a valid key*", str(self.keyless)),
-            ("renewals: calls of GetSecretValue", "{} ({} answered, {} refused)".format(
+            ("renewals: calls of GetSecretValue", "{} ({} gave a key, {} failed)".format(
                 max(len(reads) - 1, 0), max(gave - 1, 0), len(reads) - gave)),
             ("key in Secrets Manager", masked(self._cloud.secret(SECRET).current.access_key_id)),
         ]

@@ -26,7 +26,7 @@ class Fault:
 
     def __init__(self, kind: str, **settings: Any) -> None:
         self.kind = kind
-        self.settings = settings  # type: Dict[str, Any]
+        self.settings: Dict[str, Any] = settings
 
     def __repr__(self) -> str:
         shown = ", ".join("{}={!r}".format(*item) for item in sorted(self.settings.items()))
@@ -282,7 +282,7 @@ class FaultBoard:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._injections = []  # type: List[Injection]
+        self._injections: List[Injection] = []
 
     def inject(self, fault: Fault, service: str, regions: List[Optional[str]], times: Optional[int],
                now: float) -> None:

@@ -1,4 +1,4 @@
-"""HTTP as the services of the local cloud see it: a request with nothing decoded that a signature covers, and an answer."""
+"""HTTP as the services of the local cloud see it: a request, of which nothing is lost that is signed, and an answer."""
 import errno
 import socket
 import struct
@@ -47,17 +47,17 @@ class Request:
     """
 
     def __init__(self, parsed: Any) -> None:
-        self.method = parsed.method.decode("latin-1")  # type: str
-        self.target = parsed.uri.decode("latin-1")  # type: str
+        self.method: str = parsed.method.decode("latin-1")
+        self.target: str = parsed.uri.decode("latin-1")
         self.path, _, query = self.target.partition("?")
         self.query = decoded_pairs(query)
-        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1")
-                        for name, value in parsed.inheaders.items()}  # type: Dict[str, str]
-        self.sock = parsed.conn.socket  # type: socket.socket
-        self._chunked = parsed.chunked_read  # type: bool
+        self.headers: Dict[str, str] = {name.decode("latin-1").lower(): value.decode("latin-1")
+                                        for name, value in parsed.inheaders.items()}
+        self.sock: socket.socket = parsed.conn.socket
+        self._chunked: bool = parsed.chunked_read
         self._rfile = parsed.rfile
         self._drained = False
-        self._body = None  # type: Optional[bytes]
+        self._body: Optional[bytes] = None
 
     def parameter(self, name: str) -> Optional[str]:
         """The first value of a query parameter; empty where it has none, None where it is absent."""
@@ -128,7 +128,7 @@ def decoded_pairs(text: str) -> Pairs:
 
     Bytes that are no UTF-8 survive as surrogates, so that a signature over them can still be checked.
     """
-    pairs = []  # type: Pairs
+    pairs: Pairs = []
     for piece in text.split("&"):
         if piece:
             name, equals, value = piece.partition("=")

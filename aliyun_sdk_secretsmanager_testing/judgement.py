@@ -22,7 +22,7 @@ class Judgement:
         self._secret = secret
         self._keys = shared.keyring.of_secret(secret.name)
         self._faults = [shared.faults.spans("secrets_manager", region) for region in regions]
-        self._answers = [call for call in shared.log.select(service="secrets_manager", secret=secret.name)]
+        self._answers = list(shared.log.select(service="secrets_manager", secret=secret.name))
         self._good = sorted(call.ended for call in self._answers if self._was_good(call))
         self._pauses = self._after_failures(cool_down) if cool_down > 0 else []
         if cool_down > 0:
@@ -30,11 +30,9 @@ class Judgement:
 
     def at_some_moment(self, started: float, ended: float) -> bool:
         """Whether a call could have succeeded at any moment between two, both included."""
-        moments = sorted({started, ended}.union(
-            moment for moment in self._changes() if started < moment < ended))
-        # Between two changes everything stays as it is, so one moment there stands for all.
-        between = [(before + after) / 2 for before, after in zip(moments, moments[1:])]
-        return any(self._at(moment) for moment in moments + between)
+        # From one change to the next everything stays as it is, so the changes stand for all moments.
+        moments = {started, ended}.union(moment for moment in self._changes() if started < moment < ended)
+        return any(self._at(moment) for moment in moments)
 
     def _at(self, moment: float) -> bool:
         return any(self._keyring.accepted(key, moment) and (self._held(key, moment) or self._would_give(key, moment))

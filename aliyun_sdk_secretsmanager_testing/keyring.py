@@ -24,7 +24,7 @@ class _Entry:
         self.owner = owner
         self.expires = expires
         self.disabled = False
-        self.spans = []  # type: List[Tuple[float, float]]
+        self.spans: List[Tuple[float, float]] = []
 
 
 class Keyring:
@@ -32,7 +32,7 @@ class Keyring:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._entries = {}  # type: Dict[str, _Entry]
+        self._entries: Dict[str, _Entry] = {}
 
     def add(self, pair: AccessKeyPair, owner: Owner, start: float, expires: float = math.inf) -> None:
         """Let the services know a key.

@@ -13,7 +13,7 @@ from .service import Service, Shared
 from .signatures import roa, rpc
 from .signatures.claim import Claim, Refused
 
-_ERRORS = {
+_ERRORS: Dict[str, Tuple[int, str, str]] = {
     "unknown_key": (404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."),
     "inactive_key": (400, "InvalidAccessKeyId.Inactive", "Specified access key is disabled."),
     "wrong_signature": (400, "SignatureDoesNotMatch", "Specified signature is not matched with our calculation. "
@@ -29,7 +29,7 @@ _ERRORS = {
     "bad_date": (400, "InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted."),
     "expired": (400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."),
     "wrong_path": (404, "InvalidApi.NotFound", "Specified api is not found, please check your url and method."),
-}  # type: Dict[str, Tuple[int, str, str]]
+}
 
 
 class Operation(NamedTuple):
@@ -82,7 +82,7 @@ class OpenApi(Service):
         if not roa.matches(request) and request.path != "/":
             raise Refused("wrong_path")
         now = self.shared.clock.time()
-        claim = roa.read(request, now) if roa.matches(request) else rpc.read(request, now)  # type: Claim
+        claim: Claim = roa.read(request, now) if roa.matches(request) else rpc.read(request, now)
         return self.shared.keyring.check(claim, self.shared.clock.monotonic())
 
     def answer(self, request: Request) -> Answer:

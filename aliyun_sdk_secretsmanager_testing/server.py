@@ -38,11 +38,11 @@ class Server:
         self._tls_only = tls_only
         self._protocol = _Protocol(handler)
         self._lock = threading.Lock()
-        self._socks = set()  # type: Set[socket.socket]
-        self._threads = []  # type: List[threading.Thread]
+        self._socks: Set[socket.socket] = set()
+        self._threads: List[threading.Thread] = []
         self._listening = False
         self._listener = _bound(0)
-        self.port = self._listener.getsockname()[1]  # type: int
+        self.port: int = self._listener.getsockname()[1]
 
     @property
     def address(self) -> str:
@@ -134,7 +134,7 @@ class Server:
             sock.close()
 
     def _serve(self, sock: socket.socket) -> None:
-        connection = HTTPConnection(self._protocol, sock, MakeFile)  # type: Any
+        connection: Any = HTTPConnection(self._protocol, sock, MakeFile)
         try:
             while connection.communicate():
                 pass
@@ -218,7 +218,7 @@ class _Conversation(Gateway):
         """Headers and a short body in one segment."""
         wfile = self.req.conn.wfile
         write = wfile.write
-        held = []  # type: List[bytes]
+        held: List[bytes] = []
         wfile.write = held.append
         try:
             self.req.ensure_headers_sent()

@@ -26,7 +26,7 @@ class Control:
             paths = ", ".join("{} {}".format(*route) for route in ROUTES)
             return _json(404, {"error": "no {} {}; there are {}".format(request.method, request.path, paths)})
         try:
-            result = getattr(self, "_" + method)(request)  # type: Dict[str, Any]
+            result: Dict[str, Any] = getattr(self, "_" + method)(request)
         except (ValueError, KeyError) as error:
             return _json(400, {"error": str(error.args[0])})
         return _json(200, result)
@@ -70,14 +70,14 @@ class Control:
         return {}
 
     def _calls(self, request: Request) -> Dict[str, Any]:
-        given = _query(request, ("service", "action", "region", "secret", "since"))  # type: Dict[str, Any]
+        given: Dict[str, Any] = _query(request, ("service", "action", "region", "secret", "since"))
         if "since" in given:
             given["since"] = float(given["since"])
         return {"calls": [_call(call) for call in self._cloud.calls(**given)]}
 
 
 def _call(call: Call) -> Dict[str, Any]:
-    fields = call._asdict()  # type: Dict[str, Any]
+    fields: Dict[str, Any] = call._asdict()
     return dict(fields, ended=None if call.ended == math.inf else call.ended)
 
 

@@ -40,12 +40,12 @@ def fields(given: Any, required: Dict[str, Any], optional: Dict[str, Any]) -> Di
     return found
 
 
-_FAULTS = {
+_FAULTS: Dict[str, Tuple[Dict[str, Any], Dict[str, Any]]] = {
     "status": ({"status": int}, {"code": str}), "throttling": ({}, {}), "forbidden": ({}, {}),
     "html": ({}, {"status": int}), "body": ({"body": str}, {"status": int, "content_type": str}), "reset": ({}, {}),
     "hang": ({}, {}), "slow": ({"seconds": NUMBER}, {}), "drip": ({"seconds": NUMBER}, {}), "cut": ({}, {}),
     "refuse": ({}, {}), "expired_certificate": ({}, {}), "untrusted_certificate": ({}, {}),
-}  # type: Dict[str, Tuple[Dict[str, Any], Dict[str, Any]]]
+}
 
 
 def fault(kind: str, settings: Dict[str, Any]) -> Fault:
@@ -59,7 +59,7 @@ def fault(kind: str, settings: Dict[str, Any]) -> Fault:
     chosen = fields(settings, *_FAULTS[kind])
     if "body" in chosen:
         chosen["body"] = chosen["body"].encode("utf-8")
-    made = getattr(Fault, kind)(**chosen)  # type: Fault
+    made: Fault = getattr(Fault, kind)(**chosen)
     return made
 
 

@@ -10,7 +10,7 @@ from .state import Bucket, Store, milliseconds
 from .xml import Fields, document, named
 
 XML = {"Content-Type": "application/xml"}
-OWNER = [("ID", "local-cloud"), ("DisplayName", "local-cloud")]  # type: Fields
+OWNER: Fields = [("ID", "local-cloud"), ("DisplayName", "local-cloud")]
 
 _ACLS = ("private", "public-read", "public-read-write")
 _LOCATION = "oss-local"
@@ -102,8 +102,9 @@ def list_objects(store: Store, request: Request, name: str, _key: str) -> Answer
         found = page(bucket.objects, prefix, delimiter, marker, limit(request, "max-keys", 100))
         entries = _entries(bucket, request, found)
     encoding = request.parameter("encoding-type")
-    fields = [("Name", name), ("Prefix", named(prefix, encoding)), ("Delimiter", named(delimiter, encoding)),
-              ("MaxKeys", limit(request, "max-keys", 100)), ("IsTruncated", _bool(found.next_marker))]  # type: Fields
+    fields: Fields = [
+        ("Name", name), ("Prefix", named(prefix, encoding)), ("Delimiter", named(delimiter, encoding)),
+        ("MaxKeys", limit(request, "max-keys", 100)), ("IsTruncated", _bool(found.next_marker))]
     if encoding:
         fields.append(("EncodingType", encoding))
     if second:
@@ -120,12 +121,13 @@ def list_objects(store: Store, request: Request, name: str, _key: str) -> Answer
 def _entries(bucket: Bucket, request: Request, found: Page) -> Fields:
     encoding = request.parameter("encoding-type")
     owned = request.parameter("list-type") != "2" or request.parameter("fetch-owner") == "true"
-    entries = []  # type: Fields
+    entries: Fields = []
     for key in found.keys:
         stored = bucket.objects[key]
-        fields = [("Key", named(key, encoding)), ("LastModified", milliseconds(stored.modified)),
-                  ("ETag", '"{}"'.format(stored.etag)), ("Type", stored.kind), ("Size", stored.content.size),
-                  ("StorageClass", "Standard")]  # type: Fields
+        fields: Fields = [
+            ("Key", named(key, encoding)), ("LastModified", milliseconds(stored.modified)),
+            ("ETag", '"{}"'.format(stored.etag)), ("Type", stored.kind), ("Size", stored.content.size),
+            ("StorageClass", "Standard")]
         entries.append(("Contents", fields + ([("Owner", OWNER)] if owned else [])))
     return entries + [("CommonPrefixes", [("Prefix", named(prefix, encoding))]) for prefix in found.prefixes]
 

@@ -15,7 +15,7 @@ class Content:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # type: Any
+        self._file: Any = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)
         self._md5 = hashlib.md5()
         self.size = 0
         self.crc64 = 0
@@ -45,7 +45,7 @@ class Content:
         while start < stop:
             with self._lock:
                 self._file.seek(start)
-                piece = self._file.read(min(PIECE, stop - start))  # type: bytes
+                piece: bytes = self._file.read(min(PIECE, stop - start))
             yield piece
             start += len(piece)
 
@@ -57,6 +57,6 @@ class Content:
 @functools.lru_cache(maxsize=None)
 def _crc64() -> Callable[[bytes, int], int]:
     import crcmod
-    crc = crcmod.mkCrcFun(0x142F0E1EBA9EA3693, initCrc=0, rev=True,
-                          xorOut=0xFFFFFFFFFFFFFFFF)  # type: Callable[[bytes, int], int]
+    crc: Callable[[bytes, int], int] = crcmod.mkCrcFun(
+        0x142F0E1EBA9EA3693, initCrc=0, rev=True, xorOut=0xFFFFFFFFFFFFFFFF)
     return crc

@@ -9,7 +9,7 @@ from typing import Dict, Tuple
 from ..http import Answer, Request
 from .xml import document
 
-_ERRORS = {
+_ERRORS: Dict[str, Tuple[int, str, str]] = {
     "AccessDenied": (403, "0003-00000001", "You have no right to access this object because of bucket acl."),
     "BucketAlreadyExists": (409, "0015-00000104", "The requested bucket name is not available."),
     "BucketNotEmpty": (409, "0015-00000301", "The bucket has objects. Please delete them first."),
@@ -44,7 +44,7 @@ _ERRORS = {
     "SignatureDoesNotMatch": (403, "0002-00000001", "The request signature we calculated does not match the signature "
                               "you provided. Check your key and signing method."),
     "SymlinkTargetNotExist": (404, "0026-00000024", "The symlink target object does not exist."),
-}  # type: Dict[str, Tuple[int, str, str]]
+}
 
 
 class OssError(Exception):

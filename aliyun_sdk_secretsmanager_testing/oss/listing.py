@@ -27,7 +27,9 @@ def page(names: Iterable[str], prefix: str, delimiter: str, marker: str, limit: 
         marker: the page begins after it.
         limit: how many names and groups at most.
     """
-    keys, prefixes, last = [], [], marker  # type: List[str], List[str], str
+    keys: List[str] = []
+    prefixes: List[str] = []
+    last = marker
     for name in sorted(names):
         if not name.startswith(prefix) or name <= marker:
             continue

@@ -24,7 +24,7 @@ def initiate(store: Store, request: Request, bucket: str, key: str) -> Answer:
     with store.lock:
         store.bucket(bucket).uploads[upload_id] = Upload(key, kept_headers(request), store.clock.time())
     encoding = request.parameter("encoding-type")
-    fields = [("EncodingType", encoding)] if encoding else []  # type: Fields
+    fields: Fields = [("EncodingType", encoding)] if encoding else []
     fields += [("Bucket", bucket), ("Key", named(key, encoding)), ("UploadId", upload_id)]
     return Answer(200, document("InitiateMultipartUploadResult", fields), XML)
 
@@ -50,7 +50,7 @@ def copy_part(store: Store, request: Request, bucket: str, key: str) -> Answer:
         if match:
             start, stop = int(match.group(1)), min(int(match.group(2)) + 1, source.size)
         part = upload.parts[number] = Part(Content().append(source.pieces(start, stop)), store.clock.time())
-    fields = [("LastModified", milliseconds(part.modified)), ("ETag", '"{}"'.format(part.etag))]  # type: Fields
+    fields: Fields = [("LastModified", milliseconds(part.modified)), ("ETag", '"{}"'.format(part.etag))]
     return Answer(200, document("CopyPartResult", fields), dict(stored_headers(part), **XML))
 
 
@@ -71,7 +71,7 @@ def complete(store: Store, request: Request, bucket: str, key: str) -> Answer:
         store_object(store, request, bucket, key, stored)
         del store.bucket(bucket).uploads[upload_id]
     encoding = request.parameter("encoding-type")
-    fields = [("EncodingType", encoding)] if encoding else []  # type: Fields
+    fields: Fields = [("EncodingType", encoding)] if encoding else []
     fields += [("Location", "http://{}{}".format(request.headers.get("host", ""), request.path)), ("Bucket", bucket),
                ("Key", named(key, encoding)), ("ETag", '"{}"'.format(stored.etag))]
     return Answer(200, document("CompleteMultipartUploadResult", fields), dict(stored_headers(stored), **XML))
@@ -95,12 +95,13 @@ def list_parts(store: Store, request: Request, bucket: str, key: str) -> Answer:
     with store.lock:
         parts = store.bucket(bucket).upload(upload_id, key).parts
         numbers = [number for number in sorted(parts) if number > int(marker)]
-        entries = [("Part", [("PartNumber", number), ("LastModified", milliseconds(parts[number].modified)),
-                             ("ETag", '"{}"'.format(parts[number].etag)), ("Size", parts[number].content.size),
-                             ("HashCrc64ecma", parts[number].content.crc64)])
-                   for number in numbers[:most]]  # type: Fields
+        entries: Fields = [
+            ("Part", [("PartNumber", number), ("LastModified", milliseconds(parts[number].modified)),
+                      ("ETag", '"{}"'.format(parts[number].etag)), ("Size", parts[number].content.size),
+                      ("HashCrc64ecma", parts[number].content.crc64)])
+            for number in numbers[:most]]
     truncated = len(numbers) > most
-    fields = [("EncodingType", encoding)] if encoding else []  # type: Fields
+    fields: Fields = [("EncodingType", encoding)] if encoding else []
     fields += [("Bucket", bucket), ("Key", named(key, encoding)), ("UploadId", upload_id),
                ("PartNumberMarker", marker), ("NextPartNumberMarker", (numbers[:most] or [0])[-1]),
                ("MaxParts", most), ("IsTruncated", "true" if truncated else "false")]
@@ -118,7 +119,7 @@ def list_uploads(store: Store, request: Request, bucket: str, _key: str) -> Answ
                    for upload_id, upload in store.bucket(bucket).uploads.items()}
     found = page(uploads, prefix, delimiter, _upload_marker(request), most)
     next_key, _, next_id = found.next_marker.partition("\0")
-    fields = [("EncodingType", encoding)] if encoding else []  # type: Fields
+    fields: Fields = [("EncodingType", encoding)] if encoding else []
     fields += [("Bucket", bucket), ("Prefix", named(prefix, encoding)), ("MaxUploads", most),
                ("NextKeyMarker", named(next_key, encoding)), ("NextUploadIdMarker", next_id),
                ("IsTruncated", "true" if found.next_marker else "false")]
@@ -158,7 +159,7 @@ def _chosen_parts(upload: Upload, wanted: List[Tuple[int, str]]) -> List[Part]:
     numbers = [number for number, _ in wanted]
     if numbers != sorted(set(numbers)):
         raise OssError("InvalidPartOrder")
-    parts = []  # type: List[Part]
+    parts: List[Part] = []
     for number, etag in wanted:
         part = upload.parts.get(number)
         if part is None or part.etag != etag.upper():

@@ -56,7 +56,7 @@ def copy(store: Store, request: Request, bucket: str, key: str) -> Answer:
         stored = StoredObject(source.content if source.kind != "Appendable" else _copied(source.content), "Normal",
                               kept_headers(request) if replace else dict(source.headers), store.clock.time())
         store_object(store, request, bucket, key, stored)
-    fields = [("LastModified", milliseconds(stored.modified)), ("ETag", '"{}"'.format(stored.etag))]  # type: Fields
+    fields: Fields = [("LastModified", milliseconds(stored.modified)), ("ETag", '"{}"'.format(stored.etag))]
     return Answer(200, document("CopyObjectResult", fields), dict(stored_headers(stored), **XML))
 
 
@@ -117,7 +117,7 @@ def delete_several(store: Store, request: Request, bucket: str, _key: str) -> An
             objects.pop(key, None)
     if root.findtext("Quiet") == "true":
         return Answer(200)
-    fields = [("EncodingType", encoding)] if encoding else []  # type: Fields
+    fields: Fields = [("EncodingType", encoding)] if encoding else []
     fields += [("Deleted", [("Key", named(key, encoding))]) for key in keys]
     return Answer(200, document("DeleteResult", fields), XML)
 

@@ -13,6 +13,7 @@ from .errors import OssError
 from .routes import route, target
 from .state import Store
 
+
 class Scheme(NamedTuple):
     """A signature scheme: whether a request has it, whose it says it is, and its whole claim at a time."""
 
@@ -65,7 +66,7 @@ class Oss(Service):
         except Refused as refused:
             raise _error(refused)
         if owner.kind == IDENTITY:
-            raise OssError("AccessDenied", "You are forbidden to use OSS: this AccessKey may only call Secrets Manager.")
+            raise OssError("AccessDenied", "You are forbidden: this AccessKey may only call Secrets Manager.")
 
 
 def _scheme(request: Request) -> Optional[Scheme]:

@@ -27,7 +27,7 @@ _MODIFIERS = frozenset("""callback callback-var continuation-token position resp
 response-content-disposition response-content-encoding response-content-language response-content-type response-expires
 security-token versionId x-oss-request-payer x-oss-traffic-limit""".split())
 
-_ROUTES = {
+_ROUTES: Dict[Tuple[str, str, str], Tuple[str, Operation]] = {
     ("GET", "service", ""): ("ListBuckets", buckets.list_buckets),
     ("PUT", "bucket", ""): ("PutBucket", buckets.put_bucket),
     ("DELETE", "bucket", ""): ("DeleteBucket", buckets.delete_bucket),
@@ -54,7 +54,7 @@ _ROUTES = {
     ("POST", "object", "uploadId"): ("CompleteMultipartUpload", multipart.complete),
     ("DELETE", "object", "uploadId"): ("AbortMultipartUpload", multipart.abort),
     ("GET", "object", "uploadId"): ("ListParts", multipart.list_parts),
-}  # type: Dict[Tuple[str, str, str], Tuple[str, Operation]]
+}
 
 
 def target(request: Request) -> Target:

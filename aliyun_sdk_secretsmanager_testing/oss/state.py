@@ -58,7 +58,7 @@ class Upload:
         self.key = key
         self.headers = headers
         self.initiated = initiated
-        self.parts = {}  # type: Dict[int, Part]
+        self.parts: Dict[int, Part] = {}
 
 
 class Bucket:
@@ -68,8 +68,8 @@ class Bucket:
         self.name = name
         self.created = created
         self.acl = "private"
-        self.objects = {}  # type: Dict[str, StoredObject]
-        self.uploads = {}  # type: Dict[str, Upload]
+        self.objects: Dict[str, StoredObject] = {}
+        self.uploads: Dict[str, Upload] = {}
 
     @property
     def creation_date(self) -> str:
@@ -114,7 +114,7 @@ class Store:
     def __init__(self, clock: SystemClock) -> None:
         self.clock = clock
         self.lock = threading.RLock()
-        self._buckets = {}  # type: Dict[str, Bucket]
+        self._buckets: Dict[str, Bucket] = {}
 
     def create_bucket(self, name: str) -> Bucket:
         """Make a bucket.

@@ -40,7 +40,7 @@ class SecretsManager(openapi.OpenApi):
         if owner.kind != IDENTITY:
             return openapi.error(request, 403, "Forbidden.NoPermission",
                                  "This operation is forbidden by permission system.")
-        answer = getattr(self, method)(request, asked.parameters)  # type: Answer
+        answer: Answer = getattr(self, method)(request, asked.parameters)
         return answer
 
     def get_secret_value(self, request: Request, parameters: Dict[str, str]) -> Answer:
@@ -74,7 +74,7 @@ def _chosen(secret: Secret, stage: str, version_id: Optional[str]) -> Optional[S
 
 
 def _document(secret: Secret, version: SecretVersion, extended: bool) -> Dict[str, Any]:
-    document = {
+    document: Dict[str, Any] = {
         "RequestId": openapi.request_id(),
         "SecretName": secret.name,
         "VersionId": version.version_id,
@@ -83,7 +83,7 @@ def _document(secret: Secret, version: SecretVersion, extended: bool) -> Dict[st
         "SecretDataType": "text",
         "SecretType": secret.secret_type,
         "VersionStages": {"VersionStage": _stages(secret, version)},
-    }  # type: Dict[str, Any]
+    }
     if version.next_rotation is not None:
         document.update(AutomaticRotation="Enabled", RotationInterval="{}s".format(ROTATION_INTERVAL_SECONDS),
                         NextRotationDate=utc(version.next_rotation), LastRotationDate=utc(version.created))

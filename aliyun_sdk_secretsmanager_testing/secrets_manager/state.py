@@ -48,8 +48,8 @@ class Secret:
         self.secret_type = secret_type
         self.created = clock.time()
         self._clock = clock
-        self._published = []  # type: List[Tuple[float, SecretVersion]]
-        self._versions = []  # type: List[SecretVersion]
+        self._published: List[Tuple[float, SecretVersion]] = []
+        self._versions: List[SecretVersion] = []
 
     def __repr__(self) -> str:
         return "Secret({!r}, {} versions)".format(self.name, len(self._versions))
@@ -80,7 +80,7 @@ class Secret:
         return self._stages(at)[-1]
 
     def given_key(self, at: float) -> Optional[str]:
-        """The id of the AccessKey that GetSecretValue would give at a time; None for arbitrary data or no secret yet."""
+        """The id of the AccessKey that GetSecretValue would give at a time; None where it gives none."""
         stages = self._stages(at)
         key = stages[-1].access_key if stages else None
         return key.access_key_id if key else None
@@ -95,7 +95,7 @@ class Secret:
         return [moment for moment, _ in self._published]
 
     def publish(self, version: SecretVersion, at: float) -> None:
-        """Let GetSecretValue give a version from a time on; of those whose time has come, the one said last is given."""
+        """Let GetSecretValue give a version from a time on; of those whose time has come it gives the last said."""
         if version not in self._versions:
             self._versions.append(version)
         self._published.append((at, version))
@@ -112,8 +112,8 @@ class Vault:
         self._clock = clock
         self._keyring = keyring
         self._lock = threading.RLock()
-        self._secrets = {}  # type: Dict[str, Secret]
-        self._expires_in = {}  # type: Dict[str, Optional[float]]
+        self._secrets: Dict[str, Secret] = {}
+        self._expires_in: Dict[str, Optional[float]] = {}
 
     def find(self, name: str) -> Secret:
         """A secret by name.

@@ -46,7 +46,7 @@ class Refused(Exception):
         super().__init__(reason)
         self.reason = reason
         self.claim = claim
-        self.detail = detail  # type: Dict[str, Any]
+        self.detail: Dict[str, Any] = detail
 
 
 def mac(digest: str, secret: str, string_to_sign: bytes) -> str:

@@ -18,7 +18,8 @@ _SCHEME = "OSS "
 # Query parameters that are part of the signed resource.
 SUBRESOURCES = frozenset("""
 acl accessPoint accessPointPolicy append asyncFetch bucketArchiveDirectRead bucketInfo callback callback-var cname comp
-continuation-token cors delete encryption endTime group httpsConfig img inventory inventoryId lifecycle link live location
+continuation-token cors delete encryption endTime group httpsConfig img inventory inventoryId lifecycle link live
+location
 logging metaQuery objectInfo objectMeta partNumber policy position publicAccessBlock qos qosInfo qosRequester
 redundancyTransition referer regionList replication replicationLocation replicationProgress requestPayment
 requesterQosInfo resourceGroup resourcePool resourcePoolBuckets resourcePoolInfo response-cache-control

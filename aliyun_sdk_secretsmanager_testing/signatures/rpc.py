@@ -43,7 +43,7 @@ def read(request: Request, now: float) -> Claim:
             one that Content-MD5 was made of.
     """
     pairs = parameters(request)
-    given = {name: value or "" for name, value in pairs}  # type: Dict[str, str]
+    given: Dict[str, str] = {name: value or "" for name, value in pairs}
     for name in _REQUIRED:
         if not given.get(name):
             raise Refused("missing", name=name)

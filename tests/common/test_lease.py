@@ -155,6 +155,24 @@ class TestRenewAndReplay:
         assert world.sent() == [A, B, C]
         assert error is world.errors[-1]
 
+    def test_key_that_another_call_had_accepted_during_the_attempt_is_tried_again(self, world):
+        world.rotate(B)
+        world.accepts = set()
+        lease = world.lease()
+        sent = []
+
+        def send(pull):
+            key = pull()
+            sent.append(key)
+            if key == B and sent.count(B) == 1:  # refused, and then known to the service before the answer arrives
+                world.accepts = {B}
+                assert world.call(lease)[1] is None
+                return None, ServiceError("InvalidAccessKeyId")
+            return world.send(lambda: key)
+
+        assert lease.call(send, lambda: None)[1] is None
+        assert sent == [A, B, B]
+
     def test_at_most_three_keys_when_one_comes_during_a_wait(self, world):
         world.rotate(B, C)
         world.accepts = set()

@@ -8,14 +8,13 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 
 from aliyun_sdk_secretsmanager_common_plugin import SecretFormatError
 from aliyun_sdk_secretsmanager_common_plugin import secrets_manager as module
-from aliyun_sdk_secretsmanager_common_plugin.clock import Clock
 from aliyun_sdk_secretsmanager_common_plugin.gateways import UnreadableAnswer, UntrustedGateway
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager import SecretsManager, equal_jitter, next_start
 
 from .fakes import PATIENCE, Gate, Running, Threading, everything_in, key
 
 NAME = "app/key"
-A, B = key("A"), key("B")
+A, B, C = key("A"), key("B"), key("C")
 
 
 def answer(one):
@@ -90,6 +89,64 @@ class World:
 
     def wait_late(self):
         assert self.late_came.acquire(timeout=PATIENCE), "no late answer"
+
+
+class Hangs:
+    """In place of the module's ``threading``: the wait for a request that hangs is over at once, by the clock."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.changed = threading.Condition()
+        self.hanging = 0
+
+    def gate(self, given):
+        """Return an answer that hangs until the gate opens."""
+        gate = Gate(given)
+        enter = gate.entered.set
+
+        def enter_and_tell():
+            enter()
+            with self.changed:
+                self.hanging += 1
+                self.changed.notify_all()
+
+        gate.entered.set = enter_and_tell
+        return gate
+
+    def Event(self):  # noqa: N802
+        return _HangingEvent(self)
+
+    def __getattr__(self, name):
+        return getattr(threading, name)
+
+
+class _HangingEvent:
+    def __init__(self, owner):
+        self._owner = owner
+        self._is_set = False
+
+    def is_set(self):
+        return self._is_set
+
+    def set(self):
+        with self._owner.changed:
+            self._is_set = True
+            self._owner.changed.notify_all()
+
+    def wait(self, timeout):
+        with self._owner.changed:
+            assert self._owner.changed.wait_for(lambda: self._is_set or self._owner.hanging, PATIENCE)
+            if not self._is_set:
+                self._owner.hanging -= 1
+                self._owner.clock.advance(timeout)
+            return self._is_set
+
+
+@pytest.fixture
+def hangs(clock, monkeypatch):
+    fake = Hangs(clock)
+    monkeypatch.setattr(module, "threading", fake)
+    return fake
 
 
 def taking(clock, seconds, given):
@@ -202,21 +259,27 @@ class TestDeadline:
             world.fetch(timeout=9.0)
         assert world.log == ["r1"]
 
-    def test_hanging_region_leaves_the_others_their_share(self):
-        gate = Gate(answer(A))
-        world = World(Clock(), gate, answer(B))
+    def test_hanging_region_leaves_the_others_their_share(self, clock, hangs):
+        gate = hangs.gate(answer(A))
+        world = World(clock, gate, answer(B))
+        began = clock.monotonic()
 
-        assert Running(lambda: world.fetch(timeout=0.2)).result().key == B
+        assert Running(lambda: world.fetch(timeout=9.0)).result().key == B
 
         assert world.log == ["r1", "r2"]
+        assert clock.monotonic() - began == 4.5
+        assert world.gateways[1].timeouts == [4.5]
         gate.open()
         world.wait_late()
 
-    def test_hanging_regions_end_at_the_deadline_with_an_error_that_names_them(self):
-        gate = Gate(answer(A))
-        world = World(Clock(), gate)
+    def test_hanging_regions_end_at_the_deadline_with_an_error_that_names_them(self, clock, hangs):
+        gate = hangs.gate(answer(A))
+        world = World(clock, gate)
+        began = clock.monotonic()
 
-        error = Running(lambda: world.fetch(timeout=0.05)).error()
+        error = Running(lambda: world.fetch(timeout=7.0)).error()
+
+        assert clock.monotonic() - began == 7.0
 
         assert isinstance(error, ClientException)
         assert "r1 (r1.example.com)" in str(error)
@@ -303,26 +366,31 @@ class TestRetry:
 class TestOneRequest:
     """Contract 7: at most one a secret and region."""
 
-    def test_hanging_request_is_not_followed_by_another(self):
-        gate = Gate(answer(A))
-        world = World(Clock(), gate)
-        for _ in range(3):
-            assert isinstance(Running(lambda: world.fetch(timeout=0.05)).error(), ClientException)
+    def test_hanging_request_is_not_followed_by_another(self, clock, hangs):
+        gate = hangs.gate(answer(A))
+        world = World(clock, gate)
+        assert isinstance(Running(world.fetch).error(), ClientException)
+        for _ in range(2):
+            hangs.hanging = 1  # it still does
+            assert isinstance(Running(world.fetch).error(), ClientException)
 
         assert world.log == ["r1"]
         gate.open()
         world.wait_late()
 
-    def test_other_secrets_and_regions_have_their_own(self):
-        gate = Gate(answer(A))
-        world = World(Clock(), gate, answer(B))
-        Running(lambda: world.fetch(timeout=0.1)).result()
+    def test_other_secrets_and_regions_have_their_own(self, clock, hangs):
+        gate = hangs.gate(answer(A))
+        world = World(clock, gate, answer(B))
+        Running(world.fetch).result()
         assert world.log == ["r1", "r2"]
+        world.gateways[1].answer = WORTH_ANOTHER_REGION[0]
+        world.gateways[0].answer = answer(C)
 
-        assert Running(lambda: world.fetch(timeout=0.1, name="other")).result().key == B
+        assert Running(lambda: world.fetch(name="other")).result().key == C
 
-        assert world.log == ["r1", "r2", "r2"]
+        assert world.log == ["r1", "r2", "r2", "r1"]
         gate.open()
+        world.wait_late()
 
     def test_who_finds_one_in_progress_asks_anew_when_it_has_ended(self, clock, monkeypatch):
         """It may have read before the rotation."""
@@ -383,10 +451,10 @@ class TestOneRequest:
 
         assert world.fetch().key == A
 
-    def test_forgotten_threads_of_a_parent_are_not_waited_for(self):
-        gate = Gate(answer(A))
-        world = World(Clock(), gate)
-        Running(lambda: world.fetch(timeout=0.05)).error()
+    def test_forgotten_threads_of_a_parent_are_not_waited_for(self, clock, hangs):
+        gate = hangs.gate(answer(A))
+        world = World(clock, gate)
+        assert isinstance(Running(world.fetch).error(), ClientException)
         world.manager._lock.acquire()
 
         world.manager.forget_threads()
@@ -397,11 +465,11 @@ class TestOneRequest:
 
 
 class TestLateAnswers:
-    def test_are_handed_over_with_the_number_of_their_start(self):
-        gate = Gate(answer(A))
-        world = World(Clock(), gate)
+    def test_are_handed_over_with_the_number_of_their_start(self, clock, hangs):
+        gate = hangs.gate(answer(A))
+        world = World(clock, gate)
         before = next_start()
-        Running(lambda: world.fetch(timeout=0.05)).error()
+        assert isinstance(Running(world.fetch).error(), ClientException)
         after = next_start()
 
         gate.open()
@@ -412,20 +480,20 @@ class TestLateAnswers:
         assert fetched.key == A
         assert before < fetched.started < after
 
-    def test_of_a_region_that_another_one_stood_in_for_are_the_older_ones(self):
-        gate = Gate(answer(A))
-        world = World(Clock(), gate, answer(B))
-        fetched = Running(lambda: world.fetch(timeout=0.1)).result()
+    def test_of_a_region_that_another_one_stood_in_for_are_the_older_ones(self, clock, hangs):
+        gate = hangs.gate(answer(A))
+        world = World(clock, gate, answer(B))
+        fetched = Running(world.fetch).result()
 
         gate.open()
         world.wait_late()
 
         assert world.late[0][1].started < fetched.started
 
-    def test_errors_that_come_late_are_dropped(self):
-        gate = Gate(WORTH_ANOTHER_REGION[0])
-        world = World(Clock(), gate)
-        Running(lambda: world.fetch(timeout=0.05)).error()
+    def test_errors_that_come_late_are_dropped(self, clock, hangs):
+        gate = hangs.gate(WORTH_ANOTHER_REGION[0])
+        world = World(clock, gate)
+        assert isinstance(Running(world.fetch).error(), ClientException)
         gate.open()
         world.gateways[0].answer = answer(B)
 

@@ -5,10 +5,10 @@ import json
 
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
-from aliyunsdkcore.auth.signers.access_key_signer import AccessKeySigner
 from aliyunsdkcore.auth.credentials import AccessKeyCredential
+from aliyunsdkcore.auth.signers.access_key_signer import AccessKeySigner
 from aliyunsdkcore.client import AcsClient
-from aliyunsdkcore.request import RpcRequest, RoaRequest
+from aliyunsdkcore.request import RoaRequest, RpcRequest
 from aliyunsdkkms.request.v20160120.DescribeKeyRequest import DescribeKeyRequest
 
 from tests.conftest import SECRET

@@ -1,8 +1,7 @@
 """The two clients of the sdk-core suite, made alike: `AcsClient` with a key, `ProxyAcsClient` with a secret that holds the same key."""
+import suite_credentials
 from aliyunsdkcore.auth.credentials import StsTokenCredential
 from aliyunsdkcore.client import AcsClient
-
-import suite_credentials
 
 KEY_ID = 'LTAI5tSuiteKeyOfTheTests'
 KEY_SECRET = 'SuiteSecretOfTheTestsOnly30chr'

@@ -1,9 +1,8 @@
 """Requests of every kind that sdk-core knows, made anew on each call: a client changes the request it is given."""
+import suite_clients
 from aliyunsdkcore.http import format_type
 from aliyunsdkcore.request import CommonRequest, RoaRequest, RpcRequest
 from aliyunsdkkms.request.v20160120.DescribeKeyRequest import DescribeKeyRequest
-
-import suite_clients
 
 
 def rpc_get():

@@ -8,9 +8,12 @@ import inspect
 import json
 import logging
 import platform
+from unittest import mock
 
 import aliyunsdkcore
 import pytest
+import suite_clients
+import suite_requests
 from aliyunsdkcore.acs_exception import error_code
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 from aliyunsdkcore.client import AcsClient
@@ -20,10 +23,6 @@ from aliyunsdkcore.http.http_response import HttpResponse
 from aliyunsdkcore.profile import region_provider
 from aliyunsdkcore.request import CommonRequest, RpcRequest
 from aliyunsdkcore.retry import retry_policy
-from unittest import mock
-
-import suite_clients
-import suite_requests
 from suite_service import Answer
 
 DEFAULTS = {'ak': None, 'secret': None, 'region_id': 'cn-hangzhou', 'auto_retry': True, 'max_retry_time': None, 'user_agent': None, 'port': 80,

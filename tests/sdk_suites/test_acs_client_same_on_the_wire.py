@@ -10,13 +10,12 @@ import re
 import threading
 
 import pytest
+import suite_clients
+import suite_requests
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 from aliyunsdkcore.auth.credentials import AccessKeyCredential
 from aliyunsdkcore.auth.signers.access_key_signer import AccessKeySigner
 from aliyunsdkcore.utils import parameter_helper
-
-import suite_clients
-import suite_requests
 from suite_service import Answer
 
 METHODS = ('do_action', 'do_action_with_exception', 'get_response', 'implementation_of_do_action', '_implementation_of_do_action')
@@ -227,7 +226,7 @@ def test_one_request_object_used_by_many_threads(make_client, service):
     for thread in threads:
         thread.join()
     assert outcomes == [('bytes', b'{"RequestId":"R-1"}')] * 9
-    assert len(set(each.path for each in service.take())) == 1
+    assert len({each.path for each in service.take()}) == 1
 
 
 def test_one_connection_is_used_for_all_calls(same):

@@ -4,7 +4,6 @@ import io
 import tarfile
 
 import pytest
-
 import suite_buckets
 import suite_comparison
 import suite_recorder

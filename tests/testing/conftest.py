@@ -44,7 +44,8 @@ def bucket(cloud, key):
 
 def client_of(cloud, key):
     if key.security_token is None:
-        return AcsClient(key.access_key_id, key.access_key_secret, "cn-hangzhou", auto_retry=False, verify=cloud.ca_file)
+        return AcsClient(key.access_key_id, key.access_key_secret, "cn-hangzhou", auto_retry=False,
+                         verify=cloud.ca_file)
     from aliyunsdkcore.auth.credentials import StsTokenCredential
     credential = StsTokenCredential(key.access_key_id, key.access_key_secret, key.security_token)
     return AcsClient(region_id="cn-hangzhou", credential=credential, auto_retry=False, verify=cloud.ca_file)

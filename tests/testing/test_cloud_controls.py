@@ -8,11 +8,12 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import client_of
-from sdk_requests import answer, get_secret_value, rpc
 
 import aliyun_sdk_secretsmanager_testing
 from aliyun_sdk_secretsmanager_testing import AccessKeyPair
+
+from .conftest import client_of
+from .sdk_requests import answer, get_secret_value, rpc
 
 ROOT = os.path.dirname(os.path.dirname(aliyun_sdk_secretsmanager_testing.__file__))
 

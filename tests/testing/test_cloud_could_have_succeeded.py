@@ -1,12 +1,13 @@
 """``could_have_succeeded``, over timelines made with a clock that is moved."""
-import threading
+import math
 
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
-from conftest import client_of, wait_until
-from sdk_requests import answer, get_secret_value
 
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud, MovableClock
+
+from .conftest import client_of, wait_until
+from .sdk_requests import answer, get_secret_value
 
 TWO_REGIONS = ("cn-hangzhou", "cn-beijing")
 
@@ -54,6 +55,7 @@ def test_a_key_that_nobody_could_get(cloud, clock, judge):
     clock.advance(5)
     cloud.clear()
     clock.advance(5)
+    fetch(cloud)
     assert not judge(0, 4.9)
     assert judge(0, 5)
     assert judge(4, 6)
@@ -163,20 +165,37 @@ def test_cool_down_after_an_answer_that_the_services_do_not_accept(cloud, clock,
     assert judge(1, 6, cool_down=5)
 
 
-def test_cool_down_begins_with_the_request_that_fails(cloud, clock, judge):
-    cloud.inject("secrets_manager", Fault.hang())
-    thread = threading.Thread(target=fetch, args=(cloud,), daemon=True)
-    thread.start()
-    wait_until(cloud.calls)
-    clock.advance(2)
-    cloud.put_secret_value("app/key", "spoilt")
-    cloud.clear()
-    thread.join(5)
-    new = cloud.rotate("app/key", propagation=1)
-    clock.advance(1)
-    assert cloud.secret("app/key").current == new
-    assert judge(2, 3)
-    assert not judge(2, 3, cool_down=5)
+def test_cool_down_begins_with_the_request_that_fails(clock):
+    with LocalCloud(regions=TWO_REGIONS, clock=clock) as cloud:
+        cloud.create_secret("app/key")
+        beginning = clock.monotonic()
+        cloud.inject("secrets_manager", Fault.hang(), region="cn-hangzhou")
+        client = client_of(cloud, cloud.identity)
+        client._read_timeout = 0.1
+        clock.advance(1)
+        with pytest.raises(ClientException):
+            client.do_action_with_exception(get_secret_value(cloud.gateway_endpoint("cn-hangzhou")))
+        clock.advance(2)
+        wait_until(lambda: cloud.calls()[0].ended < math.inf)
+        asked = cloud.calls()[0].ended - beginning
+        clock.advance(10)
+
+        def judge(started, ended):
+            return cloud.could_have_succeeded("app/key", beginning + started, beginning + ended, cool_down=5)
+
+        assert judge(0, 1)  # the other region would have given it
+        assert not judge(1, asked + 4.9)
+        assert judge(1, asked + 5)
+
+
+def test_a_moment_in_the_middle_is_enough(cloud, clock, judge):
+    for _ in range(2):
+        cloud.inject("secrets_manager", Fault.status(503))
+        clock.advance(1)
+        cloud.clear()
+        clock.advance(1)
+    assert judge(0.5, 2.5)
+    assert not judge(2.1, 2.9)
 
 
 def test_a_good_answer_ends_the_cool_down(cloud, clock, judge):

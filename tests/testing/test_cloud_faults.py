@@ -11,10 +11,11 @@ import oss2
 import pytest
 import requests
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
-from conftest import client_of, wait_until
-from sdk_requests import answer, get_secret_value, rpc
 
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
+
+from .conftest import client_of, wait_until
+from .sdk_requests import answer, get_secret_value, rpc
 
 
 def fetch(cloud, region="cn-hangzhou"):

@@ -3,11 +3,13 @@ import json
 
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ServerException
-from conftest import client_of
-from sdk_requests import HmacSha256, Replayer, answer, changes, get_secret_value, recorded, roa, rpc
+
+from .conftest import client_of
+from .sdk_requests import HmacSha256, Replayer, answer, changes, get_secret_value, recorded, roa, rpc
 
 # Headers of the SDK that neither style signs.
-UNSIGNED = {"host", "user-agent", "accept-encoding", "connection", "content-length", "x-sdk-client", "x-sdk-invoke-type"}
+UNSIGNED = {"host", "user-agent", "accept-encoding", "connection", "content-length", "x-sdk-client",
+            "x-sdk-invoke-type"}
 # Headers that RPC does not sign.
 UNSIGNED_BY_RPC = UNSIGNED | {"accept", "content-md5", "content-type", "x-acs-action", "x-acs-version"}
 

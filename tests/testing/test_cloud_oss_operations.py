@@ -1,10 +1,13 @@
 """OSS, as oss2 uses it with its checksums on."""
 import io
 import os
+import socket
 
 import oss2
 import pytest
-from conftest import bucket_of
+
+from .conftest import bucket_of, wait_until
+from .sdk_requests import Replayer, recorded
 
 PART = 100 * 1024
 
@@ -69,6 +72,25 @@ def test_an_upload_that_breaks_off_leaves_what_was_there(cloud, bucket):
     with pytest.raises(oss2.exceptions.RequestError, match="the disk failed"):
         bucket.put_object("key", broken())
     assert bucket.get_object("key").read() == b"before"
+
+
+def test_an_upload_shorter_than_it_said_leaves_what_was_there(cloud, bucket):
+    raw = recorded(lambda address: oss2.Bucket(bucket.auth, "http://" + address, "bucket").put_object("key", b"whole"))
+    bucket.put_object("key", b"before")
+    host, port = cloud.oss_endpoint[len("http://"):].split(":")
+    with socket.create_connection((host, int(port)), 5) as sock:
+        sock.sendall(raw[:-1])
+    wait_until(lambda: cloud.calls()[-1].code == "dropped")
+    assert cloud.object("bucket", "key") == b"before"
+    with Replayer(cloud.oss_endpoint) as replayer:
+        assert replayer.send(raw)[0] == 200
+
+
+def test_a_bucket_may_be_named_without_its_slash(cloud, bucket):
+    raw = recorded(lambda address: oss2.Bucket(bucket.auth, "http://" + address, "bucket").list_objects())
+    with Replayer(cloud.oss_endpoint) as replayer:
+        assert replayer.send(raw)[0] == 200
+        assert replayer.send(raw.replace(b"/bucket/?", b"/bucket?"))[0] == 200
 
 
 @pytest.mark.parametrize("wanted, expected", [((0, 3), b"0123"), ((5, None), b"56789"), ((None, 2), b"89")])

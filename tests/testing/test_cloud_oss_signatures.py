@@ -5,10 +5,11 @@ import re
 
 import oss2
 import pytest
-from conftest import bucket_of
-from sdk_requests import Replayer, changes, recorded
 
 from aliyun_sdk_secretsmanager_testing import AccessKeyPair
+
+from .conftest import bucket_of
+from .sdk_requests import Replayer, changes, recorded
 
 UNSIGNED = {"host", "user-agent", "accept-encoding", "accept", "connection", "content-length"}
 BODY = b"the body"

@@ -5,10 +5,11 @@ import urllib.request
 import oss2
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ServerException
-from conftest import bucket_of, client_of
-from sdk_requests import answer, get_secret_value, roa, rpc
 
 from aliyun_sdk_secretsmanager_testing import AccessKeyPair, LocalCloud
+
+from .conftest import bucket_of, client_of
+from .sdk_requests import answer, get_secret_value, roa, rpc
 
 
 def value(cloud, name="app/key", **more):

@@ -1,20 +1,23 @@
 """The servers themselves: connections that live on, bodies of all kinds, stopping and starting."""
 import http.client
+import json
 import os
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+import tracemalloc
 import urllib.error
 import urllib.request
 
 import pytest
-from conftest import bucket_of, client_of, wait_until
-from sdk_requests import answer, get_secret_value, rpc
 
 import aliyun_sdk_secretsmanager_testing
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
+
+from .conftest import bucket_of, client_of, wait_until
+from .sdk_requests import answer, get_secret_value, rpc
 
 ROOT = os.path.dirname(os.path.dirname(aliyun_sdk_secretsmanager_testing.__file__))
 
@@ -39,8 +42,20 @@ def test_a_chunked_body_leaves_the_connection_usable(cloud):
         connection.request("POST", "/?Action=A", iter([b"one", b"two"]), {"Transfer-Encoding": "chunked"},
                            encode_chunked=True)
         response = connection.getresponse()
-        assert response.status == 400
-        response.read()
+        assert json.loads(response.read().decode())["Code"] == "MissingParameter"
+
+
+def test_a_refused_body_is_drained_in_constant_memory(cloud):
+    connection = connection_to(cloud.oss_endpoint)
+    piece = b"x" * 65536
+    tracemalloc.start()
+    try:
+        connection.request("PUT", "/bucket/key", (piece for _ in range(512)), {"Content-Length": str(512 * 65536)})
+        assert connection.getresponse().status == 403
+        assert tracemalloc.get_traced_memory()[1] < 2 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+        connection.close()
 
 
 def test_expect_continue(cloud):
