@@ -50,6 +50,13 @@ def demo(session):
 
 
 @nox.session
+def bench(session):
+    """What the suite costs, beside the plain SDKs."""
+    install(session, ".[testing]")
+    session.run("python", "benchmarks/calls.py")
+
+
+@nox.session
 def beside(session):
     """The suite installs beside the newest of what the existing plugin pins down."""
     install(session, ".[oss]", "pydantic>=2", "protobuf>=5", "cryptography>=44", "aiofiles>=25")
@@ -61,5 +68,5 @@ def beside(session):
 @nox.session
 def sdk_suites(session):
     """The SDKs' own tests, with the proxies in place of the clients."""
-    install(session, ".[test]")
-    session.run("python", "-m", "tests.sdk_suites.run", *session.posargs)
+    install(session, ".[test]", "aliyun-python-sdk-ecs")
+    session.run("python", "tests/sdk_suites/run.py", "--cache", session.create_tmp(), *session.posargs)

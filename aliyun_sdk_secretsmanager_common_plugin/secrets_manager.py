@@ -11,7 +11,7 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 
 from .access_key import AccessKey, parse_secret
 from .clock import Clock
-from .exceptions import SecretFormatError
+from .exceptions import ConfigurationError, SecretFormatError
 from .gateways import SharedGateway, UntrustedGateway
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,10 @@ class SecretsManager:
             ServerException: Secrets Manager refused, or failed.
             ClientException: no region answered in time.
             SecretFormatError: the secret is no managed RAM credential.
+            ConfigurationError: there is no gateway.
         """
+        if not self._gateways:
+            raise ConfigurationError("the settings name no gateway of Secrets Manager; set cache_client_region_id")
         deadline = self._clock.monotonic() + timeout
         delays: Iterator[float] = itertools.chain((0.5, 1.0, 2.0), itertools.repeat(4.0)) if retry else iter(())
         while True:
