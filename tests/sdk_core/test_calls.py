@@ -39,16 +39,24 @@ def roa_with_body(cloud):
     return request
 
 
-@pytest.fixture(params=["rpc GET", "rpc POST", "rpc form", "product rpc", "common roa", "roa"])
-def request_to_send(request, cloud, rpc, roa):
-    return {
-        "rpc GET": lambda: rpc(Filter="a b*~/&"),
-        "rpc POST": lambda: rpc(method="POST", Name="x"),
-        "rpc form": lambda: rpc_with_form(cloud),
-        "product rpc": lambda: product_rpc(cloud),
-        "common roa": roa,
-        "roa": lambda: roa_with_body(cloud),
-    }[request.param]()
+REQUESTS = {
+    "rpc GET": lambda cloud, rpc, roa: rpc(Filter="a b*~/&"),
+    "rpc POST": lambda cloud, rpc, roa: rpc(method="POST", Name="x"),
+    "rpc form": lambda cloud, rpc, roa: rpc_with_form(cloud),
+    "product rpc": lambda cloud, rpc, roa: product_rpc(cloud),
+    "common roa": lambda cloud, rpc, roa: roa(),
+    "roa": lambda cloud, rpc, roa: roa_with_body(cloud),
+}
+
+
+@pytest.fixture(params=sorted(REQUESTS))
+def make_request(request, cloud, rpc, roa):
+    return lambda: REQUESTS[request.param](cloud, rpc, roa)
+
+
+@pytest.fixture
+def request_to_send(make_request):
+    return make_request()
 
 
 class TestRotation:
@@ -167,23 +175,15 @@ class TestRequestIsLeftAsTheSdkLeavesIt:
         fields.pop("string_to_sign")
         return fields, inner and self.state(inner)
 
-    def test_after_a_rotation(self, cloud, client, request_to_send, rpc, roa, answer, request):
+    def test_after_a_rotation(self, cloud, client, make_request, answer):
         cloud.rotate(SECRET)
-        answer(client, request_to_send)
-        used = self.state(request_to_send)
+        used, again = make_request(), make_request()
         pair = cloud.secret(SECRET).current
         plain = AcsClient(pair.access_key_id, pair.access_key_secret, "cn-hangzhou")
-        again = {
-            "rpc GET": lambda: rpc(Filter="a b*~/&"),
-            "rpc POST": lambda: rpc(method="POST", Name="x"),
-            "rpc form": lambda: rpc_with_form(cloud),
-            "product rpc": lambda: product_rpc(cloud),
-            "common roa": roa,
-            "roa": lambda: roa_with_body(cloud),
-        }[request.node.callspec.params["request_to_send"]]()
+        answer(client, used)
         answer(plain, again)
 
-        assert used == self.state(again)
+        assert self.state(used) == self.state(again)
 
     def test_request_object_can_be_used_again_and_again(self, cloud, client, request_to_send, answer):
         for _ in range(3):
