@@ -155,6 +155,7 @@ class ManagedCredentials:
         def released() -> None:
             finalizer.detach()
             self._release([token])
+            _release_dropped_clients()
 
         begins = None if hasattr(os, "register_at_fork") else _check_process
         lease = Lease(secret_name, self._cache, _clock, handler, released, begins)

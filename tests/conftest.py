@@ -1,5 +1,6 @@
 """What all tests share: a local cloud, and clients that are shut down at the end."""
 
+import gc
 import threading
 
 import pytest
@@ -18,6 +19,12 @@ def plain_environment(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     yield
     ConfigLoader.set_config_name(None)
+
+
+@pytest.fixture
+def no_clients_of_other_tests():
+    """Collect the clients that other tests dropped without shutdown, so that the next shutdown releases them."""
+    gc.collect()
 
 
 @pytest.fixture

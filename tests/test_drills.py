@@ -294,7 +294,9 @@ class TestLifecycle:
         with pytest.raises(ManagedCredentialsError):
             call(client)
 
-    def test_thread_ends_with_the_last_client_and_the_key_serves_the_next(self, cloud, make_client, make_bucket, call):
+    def test_thread_ends_with_the_last_client_and_the_key_serves_the_next(
+        self, no_clients_of_other_tests, cloud, make_client, make_bucket, call
+    ):
         client, bucket = make_client(), make_bucket()
         assert len(refresher_threads()) == 1
         client.shutdown()

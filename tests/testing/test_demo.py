@@ -1,5 +1,6 @@
 """``managed-credentials demo``, run three times: as it is, with a product that never renews, and until Ctrl-C."""
 
+import gc
 import io
 import logging
 import os
@@ -37,6 +38,7 @@ class Outcome:
 
         monkeypatch.setattr(demo, "LocalCloud", Watched)
         monkeypatch.setenv("credentials_access_secret", "of-the-user")
+        gc.collect()  # clients that other tests dropped, for which the refresher might go on
         self.threads_before = set(threading.enumerate())
         self.before = self.surroundings()
         out = io.StringIO()
