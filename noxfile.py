@@ -16,8 +16,8 @@ PACKAGES = [
 
 
 def install(session, *what):
-    # The pip of an old interpreter's ensurepip knows no wheel of today's cryptography.
-    session.install("-q", "-U", "pip")
+    # The pip of an old interpreter's ensurepip knows no wheel of today's cryptography; nor is each pip for all of them.
+    session.install("-q", "-U", "pip<22;python_version<'3.7'", "pip;python_version>'3.6'")
     session.install("-q", *what)
 
 
