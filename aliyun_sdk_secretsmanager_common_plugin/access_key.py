@@ -95,7 +95,7 @@ def parse_secret(secret_name: str, answer: Mapping[str, Any]) -> AccessKey:
     if data is None:
         raise SecretFormatError(
             "the value of secret {!r} is no JSON object; a managed RAM credential holds "
-            '{{"AccessKeyId": ..., "AccessKeySecret": ...}}'.format(secret_name)
+            '{{"AccessKeyId": ..., "AccessKeySecret": ...}}: name such a secret'.format(secret_name)
         )
     for field in ("AccessKeyId", "AccessKeySecret"):
         if not isinstance(data.get(field), str) or not data[field].strip():
@@ -118,7 +118,7 @@ def _json_object(text: Any) -> Optional[Mapping[str, Any]]:
     # The ValueError of json holds the whole text, so it must not become the context of our error.
     try:
         value = json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

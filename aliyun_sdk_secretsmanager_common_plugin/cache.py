@@ -15,6 +15,8 @@ FIRST_COOL_DOWN = 0.5
 LONGEST_COOL_DOWN = 5.0
 # A cool-down ends by then after its fetch started, however long the fetch hung.
 COOL_DOWN_END = 5.5
+# How much longer than its timeout a flight may take to end, on a machine that is busy.
+FLIGHT_MARGIN = 5.0
 FIRST_REFRESH_DELAY = 2.0
 LONGEST_REFRESH_DELAY = 300.0
 LONGEST_EXPIRY_MARGIN = 600.0
@@ -48,7 +50,8 @@ class _CoolDown(NamedTuple):
 class _Flight:
     """A fetch in progress: a first read; a renewal, because ``rejected`` was; or ``scheduled``, a refresh."""
 
-    def __init__(self, rejected: Optional[AccessKey] = None, scheduled: bool = False) -> None:
+    def __init__(self, until: float, rejected: Optional[AccessKey] = None, scheduled: bool = False) -> None:
+        self.until = until  # past it the flight does not count: a signal has ended its leader before it began
         self.rejected = rejected
         self.scheduled = scheduled
         self.done = threading.Event()
@@ -100,7 +103,9 @@ class Cache:
         self._subscribers: List[Subscriber] = []
         # What readers read, without the lock: the keys of the secrets in use.
         self._keys: Dict[str, AccessKey] = {}
-        self._lock = threading.Lock()  # guards what is below, every entry, and writes of _keys; never held over I/O
+        # Guards what is below, every entry, and writes of _keys; never held over I/O. Reentrant, since the garbage
+        # collector may run a finalizer that shuts a client down wherever the lock is held.
+        self._lock = threading.RLock()
         self._entries: Dict[str, _Entry] = {}
         self._cool_downs: Dict[str, _CoolDown] = {}
 
@@ -129,6 +134,7 @@ class Cache:
     def renewal(self, name: str, rejected: AccessKey) -> Renewal:
         """As ``renew``, with the error of the fetch, if that is why there is no key."""
         deadline = self._clock.monotonic() + self._renew_timeout
+        waited = False
         while True:
             remaining = deadline - self._clock.monotonic()
             with self._lock:
@@ -140,17 +146,19 @@ class Cache:
                     replaced_at = entry.replaced_at
                     age = None if replaced_at is None else self._clock.monotonic() - replaced_at
                     return Renewal(None, cool_down.error, age)
-                flight = entry.flight
+                flight = self._flight(entry)
                 leads = flight is None and remaining > 0
                 if leads:
-                    flight = entry.flight = _Flight(rejected)
+                    flight = entry.flight = self._new_flight(remaining, rejected)
             if leads and flight is not None:
                 try:
                     self._lead(name, flight, remaining, retry=False)
                 except Exception as error:
                     logger.warning("secret %r: could not renew the rejected key: %s", name, error)
-            elif flight is None or not flight.done.wait(max(remaining, 0)):
+            elif flight is None or waited:
                 return Renewal(None, no_answer("any region", name, self._renew_timeout))
+            else:
+                waited = not flight.done.wait(max(remaining, 0))
             # A refresh that was in progress may have read before the rotation: then the next round asks again.
 
     def refresh(self, name: str) -> None:
@@ -159,14 +167,15 @@ class Cache:
             entry = self._entries.get(name)
             if entry is None or entry.idle:
                 return
-            flight = None if entry.flight is not None else _Flight(scheduled=True)
-            entry.flight = entry.flight or flight
-        if flight is None:
+            leads = self._flight(entry) is None
+            if leads:
+                flight = entry.flight = self._new_flight(self._renew_timeout, scheduled=True)
+        if not leads:
             self._schedule(name, FIRST_REFRESH_DELAY)
             return
         try:
-            # Half of what a first read may take: a renewal that finds a hung refresh must wait for it.
-            self._lead(name, flight, max(self._renew_timeout, self._fetch_timeout / 2), retry=False)
+            # No longer than a renewal: one that finds a hung refresh must wait for it.
+            self._lead(name, flight, self._renew_timeout, retry=False)
         except BaseException as error:
             with self._lock:
                 delay = min(FIRST_REFRESH_DELAY * 2 ** min(entry.refresh_failures, 16), LONGEST_REFRESH_DELAY)
@@ -207,11 +216,15 @@ class Cache:
         self._subscribers.append(subscriber)
 
     def store(self, name: str, fetched: Fetched) -> None:
-        """Store an answer, unless that of a fetch that started later was stored; schedule the next refresh."""
+        """Store an answer, unless that of a fetch that started later was stored; tell subscribers of a new key."""
+        self._tell(name, self._store(name, fetched))
+
+    def _store(self, name: str, fetched: Fetched) -> Optional[AccessKey]:
+        """Store an answer and schedule the next refresh; return the key if it is new."""
         with self._lock:
             entry = self._entries[name]
             if fetched.started < entry.started:
-                return
+                return None
             former = entry.key
             entry.started = fetched.started
             entry.latest = fetched.key
@@ -228,11 +241,16 @@ class Cache:
             refresh_in = self._refresh_delay(entry, fetched.key)
         if in_use:
             self._schedule(name, refresh_in)
-        if is_new:
-            logger.info("secret %r: %s %r", name, "read" if former is None else "rotated to", fetched.key)
+        if not is_new:
+            return None
+        logger.info("secret %r: %s %r", name, "read" if former is None else "rotated to", fetched.key)
+        return fetched.key
+
+    def _tell(self, name: str, key: Optional[AccessKey]) -> None:
+        if key is not None:
             for subscriber in list(self._subscribers):
                 try:
-                    subscriber(name, fetched.key)
+                    subscriber(name, key)
                 except Exception:
                     logger.exception("secret %r: a subscriber failed", name)
 
@@ -247,13 +265,14 @@ class Cache:
 
     def after_fork_in_child(self) -> None:
         """Keep the keys, with a fresh lock and no flight; cold, so that the next read of each schedules its refresh."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._keys.clear()
         for entry in self._entries.values():
             entry.flight = None
 
     def _read(self, name: str) -> AccessKey:
         deadline = self._clock.monotonic() + self._fetch_timeout
+        waited = False
         while True:
             with self._lock:
                 entry = self._entries.setdefault(name, _Entry())
@@ -264,18 +283,24 @@ class Cache:
                     key = self._keys[name] = entry.key
                     refresh_in = self._refresh_delay(entry, entry.latest)
                     break
-                flight = entry.flight
+                remaining = deadline - self._clock.monotonic()
+                flight = self._flight(entry)
                 cool_down = self._cooling(name)
                 leads = flight is None
                 if flight is None:
                     if cool_down is not None and cool_down.error is not None:
                         raise _copy(cool_down.error)
-                    flight = entry.flight = _Flight()
-            remaining = deadline - self._clock.monotonic()
+                    flight = entry.flight = self._new_flight(remaining)
             if leads:
-                self._lead(name, flight, remaining, retry=True)
-            elif not flight.done.wait(max(remaining, 0)):
+                try:
+                    self._lead(name, flight, remaining, retry=True)
+                except Exception:
+                    if entry.key is None:  # else a late answer came after all
+                        raise
+            elif waited:
                 raise no_answer("any region", name, self._fetch_timeout)
+            else:
+                waited = not flight.done.wait(max(remaining, 0))
         self._schedule(name, refresh_in)
         return key
 
@@ -284,14 +309,15 @@ class Cache:
         began = self._clock.monotonic()
         error: Optional[BaseException] = None
         try:
-            self.store(name, self._fetch(name, timeout, retry, self.store))
+            new = self._store(name, self._fetch(name, timeout, retry, self.store))
         except BaseException as failure:
             error = failure
             raise
         finally:
             with self._lock:
                 entry = self._entries[name]
-                entry.flight = None
+                if entry.flight is flight:
+                    entry.flight = None
                 if flight.scheduled:
                     if error is None:
                         self._cool_downs.pop(name, None)
@@ -301,6 +327,16 @@ class Cache:
                     self._start_cool_down(name, began, None)
             flight.done.set()
             error = None  # no reference cycle with the traceback
+        self._tell(name, new)  # when nobody waits for the flight any more
+
+    def _flight(self, entry: _Entry) -> Optional[_Flight]:
+        flight = entry.flight
+        return flight if flight is not None and self._clock.monotonic() < flight.until else None
+
+    def _new_flight(
+        self, timeout: float, rejected: Optional[AccessKey] = None, scheduled: bool = False
+    ) -> _Flight:
+        return _Flight(self._clock.monotonic() + timeout + FLIGHT_MARGIN, rejected, scheduled)
 
     def _start_cool_down(self, name: str, began: float, error: Optional[Exception]) -> None:
         last = self._cool_downs.get(name)

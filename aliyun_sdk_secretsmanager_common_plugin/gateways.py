@@ -50,7 +50,7 @@ class SharedGateway:
 
         Args:
             secret_name: which secret.
-            timeout: seconds for connecting and for each read; a dripping answer is given up when they are over.
+            timeout: seconds for connecting, for the answer to begin, and for the rest of it.
 
         Raises:
             ServerException: Secrets Manager refused, or failed.
@@ -89,7 +89,6 @@ class SharedGateway:
     def _post(self, session: "requests.Session", secret_name: str, timeout: float) -> Any:
         from requests.utils import get_environ_proxies
 
-        deadline = time.monotonic() + timeout
         headers, path = self._signed(secret_name)
         url = "https://" + self.endpoint + path
         # The environment says which proxy to use, but not which CA, nor credentials (.netrc) to add.
@@ -98,13 +97,15 @@ class SharedGateway:
             url,
             headers=headers,
             timeout=timeout,
-            verify=self._ca_file or os.environ.get("ALIBABA_CLOUD_CA_BUNDLE") or system_ca(),
+            verify=self._ca_file or system_ca(),
             proxies=get_environ_proxies(url),
             allow_redirects=False,
             stream=True,
         )
+        # An answer that begins late is still an answer; one that drips is given up. Larger chunks would be waited for.
+        deadline = time.monotonic() + timeout
         body = b""
-        for chunk in response.iter_content(8192):
+        for chunk in response.iter_content(16):
             body += chunk
             if len(body) > MAX_ANSWER_BYTES:
                 raise requests_error("the answer is larger than {} bytes".format(MAX_ANSWER_BYTES))
@@ -128,7 +129,7 @@ class SharedGateway:
         # The ValueError of json holds the whole text, so it must not become the context of our error.
         try:
             answer = json.loads(body.decode("utf-8"))
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict) or (status == 200 and "SecretData" not in answer):
             problem = "HTTP status {} with an answer that is not Secrets Manager's; check the endpoint and any proxy"

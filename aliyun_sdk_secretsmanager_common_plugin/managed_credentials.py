@@ -61,7 +61,8 @@ class ManagedCredentials:
             settings.fetch_timeout,
             settings.renew_timeout,
         )
-        self._lock = threading.Lock()  # guards _clients, and which secrets are in use and scheduled
+        # Guards _clients, and which secrets are in use and scheduled. Reentrant as the cache's, and for its reason.
+        self._lock = threading.RLock()
         self._clients: Dict[int, _Client] = {}
         # Clients dropped without shutdown(). The garbage collector appends, amid whatever runs, so it takes no lock.
         self._dropped: Deque[int] = collections.deque()
@@ -216,7 +217,7 @@ class ManagedCredentials:
             clients = [self._clients.pop(token) for token in tokens if token in self._clients]
             released = {client.secret_name for client in clients}
             if self._clients:
-                in_use = {client.secret_name for client in self._clients.values()}
+                in_use = {client.secret_name for client in list(self._clients.values())}
                 self._retire(released - in_use - set(self.settings.secret_names))
             else:
                 self._retire(self._cache.names())
@@ -234,7 +235,7 @@ class ManagedCredentials:
             self._release(tokens)
 
     def _after_fork_in_child(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._cache.after_fork_in_child()
         self._secrets_manager.forget_threads()
         for client in list(self._clients.values()):
@@ -246,9 +247,9 @@ class ManagedCredentials:
                     logger.exception("secret %r: a client keeps sockets of its parent process", client.secret_name)
 
 
-_instances_lock = threading.Lock()  # guards _instances
+_instances_lock = threading.RLock()  # guards _instances
 _instances: "weakref.WeakSet[ManagedCredentials]" = weakref.WeakSet()
-_default_lock = threading.Lock()  # guards _default
+_default_lock = threading.RLock()  # guards _default
 _default = None  # type: Optional[ManagedCredentials]
 _tokens = itertools.count()
 
@@ -295,17 +296,24 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     global _process, _forking, _fork_lock, _instances_lock, _default_lock
-    _process, _forking = os.getpid(), ()
-    _fork_lock, _instances_lock, _default_lock = threading.Lock(), threading.Lock(), threading.Lock()
+    _forking = ()
+    _fork_lock, _instances_lock, _default_lock = threading.Lock(), threading.RLock(), threading.RLock()
     _refresher.forget()
     for credentials in _all_instances():
         credentials._after_fork_in_child()
+    _process = os.getpid()
+
+
+# By process: one that a thread of the parent held at the fork is none of the child's.
+_checks: Dict[int, Any] = {}
 
 
 def _check_process() -> None:
     """Where the interpreter has no hook for forks (3.6), clients call this before each call."""
     if os.getpid() != _process:
-        _after_fork_in_child()
+        with _checks.setdefault(os.getpid(), threading.Lock()):
+            if os.getpid() != _process:
+                _after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):

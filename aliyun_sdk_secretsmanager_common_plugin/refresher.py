@@ -41,7 +41,7 @@ class Refresher:
     def __init__(self, clock: Clock, wakes: Callable[[], None]) -> None:
         self._clock = clock
         self._wakes = wakes
-        self._changed = threading.Condition(threading.Lock())  # guards all below, wakes the thread
+        self._changed = threading.Condition()  # guards all below, wakes the thread; reentrant as the cache's lock
         self._jobs: Dict[Job, Optional[_Due]] = {}  # None: its refresh runs
         # (due by the monotonic clock, order, job); an entry that _jobs does not confirm is void.
         self._heap: List[Tuple[float, int, Job]] = []
@@ -125,7 +125,7 @@ class Refresher:
         if abs(ahead - self._ahead) > CLOCK_JUMP or len(self._heap) > 2 * len(self._jobs) + 64:
             self._ahead = ahead
             self._heap = []
-            for job, due in self._jobs.items():
+            for job, due in list(self._jobs.items()):
                 if due is not None:
                     self._push(job, due)
         while self._heap and self._running < CONCURRENT_REFRESHES:

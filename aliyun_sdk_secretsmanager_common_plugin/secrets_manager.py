@@ -16,6 +16,9 @@ from .gateways import SharedGateway, UntrustedGateway
 
 logger = logging.getLogger(__name__)
 
+# Seconds for which it is worth asking one more region.
+LEAST_SHARE = 0.05
+
 _RETRYABLE_CODES = ("Rejected.Throttling", "ServiceUnavailableTemporary", "InternalFailure")
 
 
@@ -107,6 +110,8 @@ class SecretsManager:
         gateways = sorted(self._gateways, key=lambda gateway: gateway is not self._last_good)
         for asked, gateway in enumerate(gateways):
             share = (deadline - self._clock.monotonic()) / (len(gateways) - asked)
+            if errors and share < LEAST_SHARE:
+                break
             try:
                 fetched = self._ask(secret_name, gateway, share, late)
             except (ServerException, ClientException, SecretFormatError) as error:

@@ -13,6 +13,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_CONFIG_NAME = "managed_credentials_providers.properties"
 CONFIG_VARIABLE = "MANAGED_CREDENTIALS_CONFIG"
+CA_VARIABLE = "ALIBABA_CLOUD_CA_BUNDLE"
 
 CREDENTIALS_TYPES = ("ak",)
 KEYS = (
@@ -27,8 +28,19 @@ KEYS = (
     "monitor_period_milliseconds",
     "monitor_customer_milliseconds",
 )
-# Keys of the existing plugin, and of its siblings, that other identities and gateways need.
-UNSUPPORTED_KEYS = ("cache_client_dkms_config_info",)
+# Keys of the existing plugin that other identities and gateways need.
+UNSUPPORTED_KEYS = (
+    "cache_client_dkms_config_info",
+    "client_key_password_from_env_variable",
+    "client_key_password_from_file_path",
+    "client_key_private_key_path",
+    "credentials_access_token",
+    "credentials_access_token_id",
+    "credentials_policy",
+    "credentials_role_arn",
+    "credentials_role_name",
+    "credentials_role_session_name",
+)
 REGION_FIELDS = ("regionId", "endpoint", "vpc", "caFilePath")
 
 _BLANKS = " \t\f"
@@ -173,7 +185,8 @@ class _Properties:
             )
         for key in UNSUPPORTED_KEYS:
             if self._values.get(key):
-                self._fail(key, "is not supported by this version; use cache_client_region_id")
+                self._fail(key, "is not supported by this version; take it out, and use credentials_type=ak and "
+                                "cache_client_region_id")
         for_ak = "credentials_type=ak needs it"
         return Settings(
             access_key_id=self._required("credentials_access_key_id", for_ak),
@@ -199,7 +212,7 @@ class _Properties:
         text = self._values.get(key, "")
         if not text:
             return default
-        if not re.match(r"[0-9]{1,15}\Z", text) or int(text) == 0:
+        if not re.match(r"[0-9]{1,10}\Z", text) or int(text) == 0:
             self._fail(key, "is {!r}; write a positive whole number of milliseconds".format(text))
         return int(text) / 1000.0
 
@@ -245,7 +258,7 @@ class _Properties:
             fail('has "vpc": {!r}; write true or false'.format(region["vpc"]))
         if not endpoint:
             endpoint = "{}.{}.aliyuncs.com".format("kms-vpc" if vpc else "kms", region_id)
-        if "/" in endpoint:
+        if not re.match(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\Z", endpoint):
             fail('has "endpoint": {!r}; write it without scheme and path, as host or host:port'.format(endpoint))
         return SharedGatewaySettings(region_id, endpoint, self._ca_file(ca_file, fail))
 
@@ -260,14 +273,30 @@ class _Properties:
 
     def _ca_file(self, name: str, fail: Callable[[str], NoReturn]) -> Optional[str]:
         """Return the absolute path of a CA file, relative to the properties file, known to hold certificates."""
-        if not name:
-            return None
-        import ssl
+        if name:
+            path = os.path.join(os.path.dirname(self._path), name)
+            problem = "it is a directory" if os.path.isdir(path) else _certificates_problem(path)
+            if problem:
+                fail('has "caFilePath": {!r}, but {}; give the PEM file of the CA'.format(name, problem))
+            return path
+        path = os.environ.get(CA_VARIABLE, "")
+        problem = _certificates_problem(path) if path else None
+        if problem:
+            raise ConfigurationError("the environment: {}: {}; give the PEM file of the CA, or unset it".format(
+                CA_VARIABLE, problem))
+        return path or None
 
-        path = os.path.join(os.path.dirname(self._path), name)
-        try:
+
+def _certificates_problem(path: str) -> Optional[str]:
+    """Return why ``path`` is no file or directory of certificates, None if it is."""
+    import ssl
+
+    try:
+        if os.path.isdir(path):
+            ssl.create_default_context(capath=path)
+        else:
             ssl.create_default_context(cafile=path)
-        except (OSError, ValueError) as error:
-            fail('has "caFilePath": {!r}, which is no file of PEM certificates ({}): {}'.format(
-                name, path, getattr(error, "strerror", None) or getattr(error, "reason", None) or error))
-        return path
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
+        return "{} is no file of certificates: {}".format(path, reason)
+    return None

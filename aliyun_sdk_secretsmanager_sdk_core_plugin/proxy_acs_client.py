@@ -128,8 +128,13 @@ class ProxyAcsClient(AcsClient):  # type: ignore[misc]
         # (no connection, no endpoint) is none, and passes through.
         if signer is not None or not isinstance(request, AcsRequest):
             return super()._implementation_of_do_action(request, signer)  # type: ignore[no-any-return]
-        _remove_token(request, self._left_tokens.get(id(request)))
-        given = _copy(vars(request))
+        given = _twin(request)
+        left = self._left_tokens.get(id(request))
+        if left is not None:
+            _remove_token(given, left)
+            # That of the current key is overwritten; other threads may be about to sign it.
+            if left != self._lease.access_key().security_token:
+                _remove_token(request, left)
         attempt = request
 
         def send(pull: Pull) -> Tuple[Any, Optional[Exception]]:
@@ -144,8 +149,7 @@ class ProxyAcsClient(AcsClient):  # type: ignore[misc]
         def rewind() -> None:
             # A copy, since other threads may use the same request.
             nonlocal attempt
-            attempt = copy.copy(request)
-            vars(attempt).update(_copy(given))
+            attempt = _twin(given)
 
         try:
             return self._lease.call(send, rewind)[0]  # type: ignore[no-any-return]
@@ -187,18 +191,19 @@ class _SnapshotSigner(Signer):  # type: ignore[misc]
         return signer.sign(region_id, request)  # type: ignore[no-any-return]
 
 
-def _remove_token(request: AcsRequest, token: Optional[str]) -> None:
+def _remove_token(request: AcsRequest, token: str) -> None:
     """Take ``token``, left by an earlier call, out of a request that is used again."""
-    if token is not None:
-        for fields, name in ((request.get_query_params(), "SecurityToken"),
-                             (request.get_headers(), "x-acs-security-token")):
-            if fields.get(name) == token:
-                del fields[name]
+    for fields, name in ((request.get_query_params(), "SecurityToken"),
+                         (request.get_headers(), "x-acs-security-token")):
+        if fields.get(name) == token:
+            del fields[name]
 
 
-def _copy(fields: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the fields of a request, with parameters and headers of their own."""
-    return {name: value.copy() if hasattr(value, "copy") else value for name, value in fields.items()}
+def _twin(request: AcsRequest) -> AcsRequest:
+    """Return a copy with parameters and headers of its own."""
+    twin = copy.copy(request)
+    vars(twin).update((name, value.copy()) for name, value in vars(request).items() if hasattr(value, "copy"))
+    return twin
 
 
 def _leave(attempt: AcsRequest, request: AcsRequest) -> None:

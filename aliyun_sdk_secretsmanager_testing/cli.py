@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 # What the extra "testing" brings, and this script and the local cloud import.
-_EXTRA = ("cheroot", "click", "crcmod", "oss2", "rich", "trustme", "werkzeug")
+_EXTRA = ("cheroot", "click", "crcmod", "oss2", "rich", "trustme")
 
 
 def main() -> None:

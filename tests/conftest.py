@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from aliyun_sdk_secretsmanager_common_plugin import ConfigLoader, ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin import ConfigLoader, ManagedCredentials, managed_credentials
 
 SECRET = "app/key"
 
@@ -21,10 +21,16 @@ def plain_environment(monkeypatch, tmp_path):
     ConfigLoader.set_config_name(None)
 
 
-@pytest.fixture
-def no_clients_of_other_tests():
-    """Collect the clients that other tests dropped without shutdown, so that the next shutdown releases them."""
+def forget_other_tests():
+    """Let the refresher forget what other tests left behind: facades that they read from and did not close."""
     gc.collect()
+    for job in list(managed_credentials._refresher._jobs):
+        managed_credentials._refresher.cancel(job)
+
+
+@pytest.fixture
+def nothing_of_other_tests():
+    forget_other_tests()
 
 
 @pytest.fixture

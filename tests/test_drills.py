@@ -2,6 +2,7 @@
 
 import gc
 import os
+import socket
 import threading
 import time
 import weakref
@@ -11,7 +12,12 @@ import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 from aliyunsdkcore.request import CommonRequest
 
-from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentialsError
+from aliyun_sdk_secretsmanager_common_plugin import (
+    ConfigurationError,
+    ManagedCredentials,
+    ManagedCredentialsError,
+    managed_credentials,
+)
 from aliyun_sdk_secretsmanager_oss_plugin.proxy_bucket import ProxyBucket
 from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault
@@ -198,6 +204,45 @@ class TestOutage:
         assert timed_failure() < 0.4
         cloud.clear()
 
+    @pytest.mark.parametrize("fault", [Fault.drip(30), Fault.hang(), Fault.cut()], ids=["drip", "hang", "cut"])
+    def test_one_bad_answer_does_not_keep_the_next_from_coming(self, cloud, tmp_path, make_client, call, fault):
+        cloud.write_properties(tmp_path, renew_timeout_milliseconds=500)
+        client = make_client()
+        cloud.inject("secrets_manager", fault, times=1)
+        cloud.rotate(SECRET)
+        began = time.monotonic()
+
+        def succeeds():
+            try:
+                return call(client)
+            except ServerException:
+                return False
+
+        wait_until(succeeds)
+
+        assert time.monotonic() - began < 6
+        cloud.clear()
+
+    def test_answer_that_came_too_late_for_its_call_serves_the_next(
+        self, cloud, tmp_path, make_client, call, monkeypatch
+    ):
+        cloud.write_properties(tmp_path, renew_timeout_milliseconds=300)
+        client = make_client()
+        call(client)  # its connection is there: only Secrets Manager's name is looked up from now on
+        slow = threading.Event()
+        resolve = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *where, **how: slow.wait(30) and resolve(*where, **how))
+        cloud.rotate(SECRET)
+        with pytest.raises(ServerException):
+            call(client)
+        slow.set()
+        new = cloud.secret(SECRET).current.access_key_id
+        wait_until(lambda: client.get_access_key() == new)
+
+        call(client)
+
+        assert fetches(cloud) == 2
+
     def test_nothing_is_asked_of_it_while_the_key_is_valid(self, cloud, make_client, call):
         client = make_client()
         cloud.inject("secrets_manager", Fault.hang())
@@ -295,7 +340,7 @@ class TestLifecycle:
             call(client)
 
     def test_thread_ends_with_the_last_client_and_the_key_serves_the_next(
-        self, no_clients_of_other_tests, cloud, make_client, make_bucket, call
+        self, nothing_of_other_tests, cloud, make_client, make_bucket, call
     ):
         client, bucket = make_client(), make_bucket()
         assert len(refresher_threads()) == 1
@@ -308,6 +353,15 @@ class TestLifecycle:
 
         assert len(refresher_threads()) == 1
         assert fetches(cloud) == 1
+
+    def test_shutdown_by_a_finalizer_wherever_the_collector_runs_it(self, make_client, in_threads):
+        client, credentials = make_client(), ManagedCredentials.default()
+
+        def finalize_amid_a_change():
+            with credentials._lock, credentials._cache._lock, managed_credentials._refresher._changed:
+                client.shutdown()
+
+        in_threads([finalize_amid_a_change])
 
     @pytest.mark.parametrize("kind", ["client", "bucket"])
     def test_dropped_client_is_not_kept_alive(self, cloud, properties, kind):

@@ -152,7 +152,7 @@ class Threading:
         """Return whether any lock is held."""
         return any(lock.locked() for lock in self.locks)
 
-    def Lock(self):  # noqa: N802
+    def RLock(self):  # noqa: N802
         lock = _CountedLock(self)
         self.locks.append(lock)
         return lock
@@ -170,15 +170,25 @@ class Threading:
 
 
 class _CountedLock:
+    """A reentrant lock that counts."""
+
     def __init__(self, owner):
         self._owner = owner
-        self._lock = threading.Lock()
-        self.locked = self._lock.locked
-        self.release = self._lock.release
+        self._lock = threading.RLock()
+        self._depth = 0
+
+    def locked(self):
+        return self._depth > 0
 
     def acquire(self, *args, **kwargs):
         self._owner.acquisitions += 1
-        return self._lock.acquire(*args, **kwargs)
+        acquired = self._lock.acquire(*args, **kwargs)
+        self._depth += acquired
+        return acquired
+
+    def release(self):
+        self._depth -= 1
+        self._lock.release()
 
     def __enter__(self):
         return self.acquire()

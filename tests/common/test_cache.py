@@ -878,6 +878,18 @@ class TestWhenARefreshIsDue:
         assert max(dues) - min(dues) > INTERVAL / 50
 
 
+class TestSlowSubscriber:
+    def test_does_not_keep_others_from_the_new_key(self, read_world):
+        told = threading.Event()
+        read_world.cache.subscribe(lambda name, key: told.wait(10))
+        read_world.source.answer = B
+        leader = Running(lambda: read_world.cache.renew(NAME, A))
+
+        assert Running(lambda: read_world.cache.renew(NAME, A)).result() == B
+        told.set()
+        assert leader.result() == B
+
+
 class TestIdleSecret:
     def test_has_no_current_key(self, read_world):
         read_world.cache.retire(NAME)

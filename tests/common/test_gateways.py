@@ -9,7 +9,12 @@ import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 from aliyunsdkcore.profile import region_provider
 
-from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, SecretFormatError, __version__
+from aliyun_sdk_secretsmanager_common_plugin import (
+    ConfigurationError,
+    ManagedCredentials,
+    SecretFormatError,
+    __version__,
+)
 from aliyun_sdk_secretsmanager_common_plugin.gateways import SharedGateway, UnreadableAnswer, UntrustedGateway
 from aliyun_sdk_secretsmanager_common_plugin.identities import AccessKeyIdentity
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings, SharedGatewaySettings, load_settings
@@ -108,10 +113,24 @@ class TestTls:
         with pytest.raises(UntrustedGateway):
             make_gateway(endpoint="kms.example.test:" + port).get_secret_value(SECRET, 5)
 
-    def test_bundle_of_the_environment_is_trusted(self, cloud, make_gateway, monkeypatch):
+    @pytest.fixture
+    def without_ca_file(self, cloud, tmp_path):
+        return cloud.write_properties(
+            tmp_path, cache_client_region_id='[{{"regionId": "cn-hangzhou", "endpoint": "{}"}}]'.format(
+                cloud.gateway_endpoint("cn-hangzhou")))
+
+    def test_bundle_of_the_environment_is_trusted(self, cloud, without_ca_file, monkeypatch):
         monkeypatch.setenv("ALIBABA_CLOUD_CA_BUNDLE", cloud.ca_file)
 
-        assert make_gateway(ca_file=None).get_secret_value(SECRET, 5)["SecretName"] == SECRET
+        with ManagedCredentials(load_settings(without_ca_file)) as credentials:
+            assert credentials.get(SECRET).access_key_id == cloud.secret(SECRET).current.access_key_id
+
+    @pytest.mark.parametrize("name", ["missing.pem", "managed_credentials_providers.properties"])
+    def test_bundle_of_the_environment_that_is_none_is_named(self, without_ca_file, monkeypatch, tmp_path, name):
+        monkeypatch.setenv("ALIBABA_CLOUD_CA_BUNDLE", str(tmp_path / name))
+
+        with pytest.raises(ConfigurationError, match="ALIBABA_CLOUD_CA_BUNDLE.*" + name):
+            load_settings(without_ca_file)
 
     def test_bundles_meant_for_requests_do_not_replace_the_ca_file(self, cloud, gateway, monkeypatch):
         import certifi
@@ -120,14 +139,11 @@ class TestTls:
 
         assert gateway.get_secret_value(SECRET, 5)["SecretName"] == SECRET
 
-    def test_an_untrusted_certificate_is_not_asked_again(self, cloud, tmp_path):
-        path = cloud.write_properties(
-            tmp_path, cache_client_region_id='[{{"regionId": "cn-hangzhou", "endpoint": "{}"}}]'.format(
-                cloud.gateway_endpoint("cn-hangzhou")))
+    def test_an_untrusted_certificate_is_not_asked_again(self, without_ca_file):
         started = time.monotonic()
 
-        with pytest.raises(ClientException, match="not trusted"):
-            ManagedCredentials(load_settings(path)).get(SECRET)
+        with pytest.raises(ClientException, match="not trusted"), ManagedCredentials(load_settings(without_ca_file)) as credentials:
+            credentials.get(SECRET)
 
         assert time.monotonic() - started < 5
 
@@ -163,8 +179,8 @@ class TestErrors:
 
     @pytest.mark.parametrize("fault", [
         Fault.html(), Fault.html(status=502), Fault.body(b"[]"), Fault.body(b'{"RequestId": "x"}'),
-        Fault.body(b"\xff\xfe"), Fault.body(b""),
-    ], ids=["html", "html 502", "list", "no SecretData", "no text", "empty"])
+        Fault.body(b"\xff\xfe"), Fault.body(b""), Fault.body(b"[" * 100000),
+    ], ids=["html", "html 502", "list", "no SecretData", "no text", "empty", "deep"])
     def test_what_is_no_answer_of_secrets_manager_says_so(self, cloud, gateway, fault):
         cloud.inject("secrets_manager", fault)
 
@@ -213,8 +229,8 @@ class TestCallersDeadline:
         cloud.inject("secrets_manager", fault)
         started = time.monotonic()
 
-        with pytest.raises(ClientException, match="no answer"):
-            ManagedCredentials(load_settings(path)).get(SECRET)
+        with pytest.raises(ClientException, match="no answer"), ManagedCredentials(load_settings(path)) as credentials:
+            credentials.get(SECRET)
 
         assert time.monotonic() - started < 3
         cloud.clear()
@@ -225,8 +241,8 @@ class TestCallersDeadline:
         monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: resolved.wait(30) and [])
         started = time.monotonic()
 
-        with pytest.raises(ClientException, match="no answer"):
-            ManagedCredentials(load_settings(path)).get(SECRET)
+        with pytest.raises(ClientException, match="no answer"), ManagedCredentials(load_settings(path)) as credentials:
+            credentials.get(SECRET)
 
         assert time.monotonic() - started < 3
         resolved.set()

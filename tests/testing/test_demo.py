@@ -1,6 +1,5 @@
 """``managed-credentials demo``, run three times: as it is, with a product that never renews, and until Ctrl-C."""
 
-import gc
 import io
 import logging
 import os
@@ -17,6 +16,7 @@ import pytest
 from aliyun_sdk_secretsmanager_common_plugin import ConfigLoader
 from aliyun_sdk_secretsmanager_common_plugin.cache import Cache, Renewal
 from aliyun_sdk_secretsmanager_testing import LocalCloud, demo
+from tests.conftest import forget_other_tests
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCRIPT = [sys.executable, "-c", "from aliyun_sdk_secretsmanager_testing.cli import main; main()"]
@@ -38,7 +38,7 @@ class Outcome:
 
         monkeypatch.setattr(demo, "LocalCloud", Watched)
         monkeypatch.setenv("credentials_access_secret", "of-the-user")
-        gc.collect()  # clients that other tests dropped, for which the refresher might go on
+        forget_other_tests()
         self.threads_before = set(threading.enumerate())
         self.before = self.surroundings()
         out = io.StringIO()
