@@ -3,7 +3,9 @@
 import heapq
 import itertools
 import logging
+import os
 import threading
+import time
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .clock import Clock
@@ -81,6 +83,7 @@ class Refresher:
             self._changed.notify_all()
         if thread is not None and thread is not threading.current_thread():
             thread.join()
+            _await_exit(thread)
 
     def unpark(self) -> None:
         """Go on after a fork, in the parent; the next ``schedule`` starts the thread.
@@ -172,3 +175,11 @@ class Refresher:
         due = _Due(self._clock.monotonic() + LONGEST_SLEEP, self._clock.time() + LONGEST_SLEEP)
         self._jobs[job] = due
         self._push(job, due)
+
+
+def _await_exit(thread: threading.Thread) -> None:
+    """Wait until the system's thread is gone, too: join() returns a moment before, and CPython counts those (Linux)."""
+    task = "/proc/self/task/{}".format(getattr(thread, "native_id", None))
+    deadline = time.monotonic() + 0.1
+    while os.path.exists(task) and time.monotonic() < deadline:
+        time.sleep(0.0002)
