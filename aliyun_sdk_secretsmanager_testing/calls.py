@@ -27,7 +27,8 @@ class Call(NamedTuple):
         secret: the secret asked for; for the other services, the secret whose key signed the request.
         access_key_id: as the request says.
         status: HTTP status; 0 while there is no answer (in progress, hanging) and where none was sent.
-        code: error code, or the fault's kind where no answer was sent; empty on success.
+        code: error code; where no answer was sent, the fault's kind, ``without an answer`` or ``dropped``; empty on
+            success.
         started: monotonic seconds when the request had been read.
         ended: monotonic seconds of the answer's sending; ``math.inf`` while in progress.
         given: the AccessKey id that a successful GetSecretValue handed out.

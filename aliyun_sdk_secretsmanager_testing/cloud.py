@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import threading
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
 
 from .access_key import AccessKeyPair, new_access_key
 from .calls import Call
@@ -13,6 +13,7 @@ from .faults import Fault
 from .judgement import Judgement
 from .keyring import IDENTITY, Owner
 from .oss.state import Store
+from .oss.uploads import Uploads
 from .secrets_manager.state import Secret, Vault
 from .service import Shared
 
@@ -51,6 +52,7 @@ class LocalCloud:
         self._shared = Shared(self._clock)
         self._vault = Vault(self._clock, self._shared.keyring)
         self._store = Store(self._clock)
+        self._uploads = Uploads()
         self._lock = threading.RLock()
         self._servers: Dict[str, Server] = {}
         self._directory: Optional[str] = None
@@ -275,7 +277,54 @@ class LocalCloud:
         Raises:
             KeyError: no such bucket or object.
         """
-        return self._store.read(bucket, key)
+        content = self._store.content(bucket, key)
+        return content.read(0, content.size)
+
+    def object_sha256(self, bucket: str, key: str) -> str:
+        """The SHA-256 of what is stored, in hexadecimal, without having it all in memory.
+
+        Raises:
+            KeyError: no such bucket or object.
+        """
+        return self._store.content(bucket, key).sha256()
+
+    def refuse_uploads(self, how: str = "after the body", recheck: bool = False) -> None:
+        """Say how OSS refuses a request with a body whose key or signature it does not accept, until said otherwise.
+
+        Nothing of a refused request is ever stored. Other errors, and requests without a body, are answered as usual.
+
+        Args:
+            how: ``after the body``: it is read to its end, then answered, and the connection lives on.
+                ``closed``: answered at once; the body is not read, the connection is closed (a RST may follow).
+                ``drained``: answered at once; the body is read to its end, and the connection lives on.
+                ``half-closed``: answered at once and closed in that direction; the body is read for a while still
+                (until it ends, nothing comes for 5 s, or 30 s are over), then all is closed.
+                ``without an answer``: the connection is closed at once, the body not read.
+            recheck: check the key at the end of the body again, before anything is stored. OSS does not; a key that
+                ceased to be valid meanwhile is refused then (``without an answer``, or with one).
+
+        Raises:
+            ValueError: there is no such way.
+        """
+        self._uploads.refuse(how, recheck)
+
+    def when_received(self, received: int, action: Callable[[], Any]) -> None:
+        """Have something done, once, in the middle of an upload.
+
+        Example::
+
+            cloud.when_received(1024, lambda: cloud.rotate("app/key"))
+
+        Args:
+            received: how many bytes of a request's body OSS has got, exactly, when it is done; 0 is when the headers
+                have come and the key has been checked. The next body that is so long counts, and what is read of a
+                refused one too.
+            action: called in the server's thread, which reads on only then.
+
+        Raises:
+            ValueError: ``received`` is negative.
+        """
+        self._uploads.when_received(received, action)
 
     # Faults
 
@@ -368,7 +417,7 @@ class LocalCloud:
         servers = {"secrets_manager@" + region: Server(SecretsManager(self._shared, self._vault, region), context,
                                                        tls_only=True) for region in self.regions}
         servers["api"] = Server(BusinessApi(self._shared, lambda: self.api_endpoint), context)
-        servers["oss"] = Server(Oss(self._shared, self._store), context)
+        servers["oss"] = Server(Oss(self._shared, self._store, self.regions, self._uploads), context)
         servers["control"] = Server(Control(self), context)
         return servers
 
@@ -376,7 +425,7 @@ class LocalCloud:
         try:
             return self._servers[name]
         except KeyError:
-            raise RuntimeError("the local cloud is not started: use it in a with statement, or call start()")
+            raise RuntimeError("the local cloud is not started: use it in a with statement, or call start()") from None
 
     def _known_region(self, region: str) -> str:
         if region not in self.regions:

@@ -1,14 +1,22 @@
-"""HTTP as the services of the local cloud see it: a request, of which nothing is lost that is signed, and an answer."""
+"""HTTP as the services of the local cloud see it: requests, with nothing decoded that is signed, and answers."""
 import errno
 import socket
 import struct
 from typing import Any, Dict, Generator, Iterator, List, Optional, Tuple, Union
 from urllib.parse import unquote_plus
 
+from .incoming import Chunked, Incoming, KnownLength
+
 Pieces = Generator[bytes, None, None]
 Pairs = List[Tuple[str, Optional[str]]]
 
 PIECE = 64 * 1024
+
+# What becomes of the connection after an early answer.
+CLOSED = "closed"
+DRAINED = "drained"
+HALF_CLOSED = "half-closed"
+EARLY = (CLOSED, DRAINED, HALF_CLOSED)
 
 
 class Dropped(ConnectionResetError):
@@ -35,6 +43,24 @@ class Reset(Dropped):
         sock.close()
 
 
+class Unanswered(Dropped):
+    """The connection ends without an answer because the service was told to give none."""
+
+
+class Watch:
+    """Follows a request's body as it comes; this one does nothing."""
+
+    def room(self) -> int:
+        """How many bytes may come before it is asked again; at least one."""
+        return PIECE
+
+    def came(self, piece: bytes) -> None:
+        """More of the body has come."""
+
+    def ended(self) -> None:
+        """All of the body has come. May raise the service's error."""
+
+
 class Request:
     """One request, parsed by cheroot.
 
@@ -44,6 +70,8 @@ class Request:
         query: decoded, in order; the value is None where there is no ``=``.
         headers: by lower-case name; text is latin-1, as on the wire.
         sock: the connection, for faults.
+        watch: is told of the body as it comes.
+        body_ended: whether all of the body has been read.
     """
 
     def __init__(self, parsed: Any) -> None:
@@ -52,11 +80,13 @@ class Request:
         self.path, _, query = self.target.partition("?")
         self.query = decoded_pairs(query)
         self.headers: Dict[str, str] = {name.decode("latin-1").lower(): value.decode("latin-1")
-                                        for name, value in parsed.inheaders.items()}
+                        for name, value in parsed.inheaders.items()}
         self.sock: socket.socket = parsed.conn.socket
-        self._chunked: bool = parsed.chunked_read
-        self._rfile = parsed.rfile
-        self._drained = False
+        self.watch = Watch()
+        self.body_ended = False
+        rfile = parsed.conn.rfile
+        self._incoming: Incoming = Chunked(rfile) if parsed.chunked_read else KnownLength(
+            rfile, int(self.headers.get("content-length", 0)))
         self._body: Optional[bytes] = None
 
     def parameter(self, name: str) -> Optional[str]:
@@ -66,20 +96,27 @@ class Request:
                 return value or ""
         return None
 
+    @property
+    def has_body(self) -> bool:
+        """Whether a body has been announced, be it of no bytes in chunks."""
+        return self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers
+
     def pieces(self) -> Iterator[bytes]:
         """The body, once, in pieces of at most 64 KiB.
 
         Raises:
             Dropped: the client left before the end of its body.
         """
-        while not self._drained:
+        while not self.body_ended:
             try:
-                piece = self._rfile.read(PIECE)
-                if not piece:
-                    self._end()
-                    return
-            except ValueError:  # cheroot: broken chunks
-                raise Dropped("broken body")
+                piece = self._incoming.read(min(PIECE, self.watch.room()))
+            except ValueError as error:
+                raise Dropped(str(error)) from None
+            if not piece:
+                self.body_ended = True
+                self.watch.ended()
+                return
+            self.watch.came(piece)
             yield piece
 
     def body(self) -> bytes:
@@ -93,14 +130,6 @@ class Request:
         for _ in self.pieces():
             pass
 
-    def _end(self) -> None:
-        self._drained = True
-        if self._chunked:
-            for _ in self._rfile.read_trailer_lines():
-                pass
-        elif self._rfile.remaining:
-            raise Dropped("the body ended early")
-
 
 class Answer:
     """What a service answers.
@@ -110,6 +139,9 @@ class Answer:
         body: bytes, or pieces with a ``Content-Length`` among the headers.
         code: the service's error code, for the log.
         given: the AccessKey id that the answer hands out, for the log.
+
+    Attributes:
+        early: one of ``EARLY`` where the answer does not wait for the request's body; else None.
     """
 
     def __init__(self, status: int, body: Union[bytes, Pieces] = b"",
@@ -119,6 +151,7 @@ class Answer:
         self.headers = dict(headers or {})
         self.code = code
         self.given = given
+        self.early: Optional[str] = None
         if isinstance(body, bytes):
             self.headers.setdefault("Content-Length", str(len(body)))
 

@@ -8,17 +8,20 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from contextlib import suppress
 from typing import Any, Callable, List, Optional, Set
 
 from cheroot.makefile import MakeFile
 from cheroot.server import Gateway, HTTPConnection, HTTPServer
 
-from .http import Answer, Dropped, Request
+from .http import DRAINED, HALF_CLOSED, Answer, Dropped, Request
 
 HOST = "127.0.0.1"
 
 _IDLE_SECONDS = 60
+_LINGER_SECONDS = 30
+_LINGER_IDLE_SECONDS = 5
 _TLS_HANDSHAKE = b"\x16"
 
 _log = logging.getLogger(__name__)
@@ -124,8 +127,7 @@ class Server:
                 self._leave(sock)
                 sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
                 self._enter(sock)
-                # Only a method of SSLSocket; the variable stays a socket for both cases.
-                getattr(sock, "do_handshake")()
+                sock.do_handshake()
             self._serve(sock)
         except OSError:
             pass  # the client left, or would not trust our certificate
@@ -187,14 +189,29 @@ class _Conversation(Gateway):
 
     def respond(self) -> None:
         request = Request(self.req)
+        self.req.rfile = None  # or cheroot would read what is left of the body before it answers
         try:
             answer = self.req.server.handler(request)
-            request.drain()
-            self._send(answer)
+            if answer.early is None:
+                request.drain()
+                self._send(answer)
+            else:
+                self._send_early(answer, request)
         except Dropped as drop:
             # Only here, when it is in the log: the client may look there as soon as it notices.
             drop.end(request.sock)
             raise
+
+    def _send_early(self, answer: Answer, request: Request) -> None:
+        """Answer while the client is still sending, and treat what it sends as the answer says."""
+        self.req.close_connection = answer.early != DRAINED
+        self._send(answer)
+        if answer.early == DRAINED:
+            request.drain()
+        elif answer.early == HALF_CLOSED:
+            # Not SSLSocket's own, which would no longer read either.
+            socket.socket.shutdown(request.sock, socket.SHUT_WR)
+            _read_on(request)
 
     def _send(self, answer: Answer) -> None:
         self.req.status = "{} {}".format(
@@ -225,3 +242,13 @@ class _Conversation(Gateway):
         finally:
             wfile.write = write
         write(b"".join(held) + body)
+
+
+def _read_on(request: Request) -> None:
+    """Read from a client that has its answer until it is done, but not for ever."""
+    deadline = time.monotonic() + _LINGER_SECONDS
+    request.sock.settimeout(_LINGER_IDLE_SECONDS)
+    with suppress(OSError):
+        for _ in request.pieces():
+            if time.monotonic() > deadline:
+                return

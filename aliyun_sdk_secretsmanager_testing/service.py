@@ -4,7 +4,7 @@ from typing import Optional
 from .calls import CallLog, Subject
 from .clock import SystemClock
 from .faults import FaultBoard
-from .http import Answer, Dropped, Pieces, Request
+from .http import Answer, Dropped, Pieces, Request, Unanswered
 from .keyring import Keyring
 
 
@@ -51,8 +51,9 @@ class Service:
                 answer = self.answer(request)
             else:
                 answer = injection.fault.act(request, injection.released, lambda: self.answer(request), self.refuse)
-        except OSError:
-            self._close(number, None, injection.fault.kind if injection else "dropped")
+        except OSError as error:
+            why = error.why if isinstance(error, Unanswered) else "dropped"
+            self._close(number, None, injection.fault.kind if injection else why)
             raise
         if isinstance(answer.body, bytes):
             self._close(number, answer)

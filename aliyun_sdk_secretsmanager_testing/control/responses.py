@@ -54,6 +54,16 @@ class Control:
         self._cloud.create_bucket(**given)
         return given
 
+    def _describe_object(self, request: Request) -> Dict[str, Any]:
+        given = _query(request, ("bucket", "key"))
+        sha256 = self._cloud.object_sha256(given.get("bucket") or "", given.get("key") or "")
+        return dict(given, sha256=sha256)
+
+    def _refuse_uploads(self, request: Request) -> Dict[str, Any]:
+        given = fields(_body(request), {}, {"how": str, "recheck": bool})
+        self._cloud.refuse_uploads(**given)
+        return given
+
     def _inject(self, request: Request) -> Dict[str, Any]:
         body = _body(request)
         if not isinstance(body, dict):
@@ -92,7 +102,7 @@ def _body(request: Request) -> Any:
     try:
         return json.loads(request.body().decode("utf-8"))
     except ValueError as error:
-        raise BadInput("the body is no JSON: {}".format(error))
+        raise BadInput("the body is no JSON: {}".format(error)) from None
 
 
 def _json(status: int, document: Dict[str, Any]) -> Answer:

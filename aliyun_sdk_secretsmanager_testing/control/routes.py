@@ -6,6 +6,8 @@ ROUTES = {
     ("POST", "/secrets/rotate"): "rotate",
     ("POST", "/secrets/rollback"): "rollback",
     ("POST", "/buckets"): "create_bucket",
+    ("GET", "/objects"): "describe_object",
+    ("POST", "/uploads"): "refuse_uploads",
     ("POST", "/faults"): "inject",
     ("DELETE", "/faults"): "clear",
     ("GET", "/calls"): "calls",

@@ -9,7 +9,8 @@ from .content import Content
 from .errors import OssError
 from .state import StoredObject
 
-_KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires")
+_KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires",
+         "x-oss-storage-class")
 
 
 def received(request: Request) -> Content:
@@ -41,8 +42,12 @@ def object_headers(stored: StoredObject) -> Dict[str, str]:
     headers = dict(stored.headers)
     headers.update({"Content-Length": str(stored.content.size), "ETag": '"{}"'.format(stored.etag),
                     "Last-Modified": stored.last_modified, "x-oss-object-type": stored.kind,
-                    "x-oss-storage-class": "Standard", "x-oss-hash-crc64ecma": str(stored.content.crc64),
+                    "x-oss-storage-class": stored.storage_class, "x-oss-hash-crc64ecma": str(stored.content.crc64),
                     "Accept-Ranges": "bytes"})
+    if stored.tags:
+        headers["x-oss-tagging-count"] = str(len(stored.tags))
+    if stored.restored:
+        headers["x-oss-restore"] = 'ongoing-request="false"'
     if stored.kind == "Appendable":
         headers["x-oss-next-append-position"] = str(stored.content.size)
     return headers
@@ -87,4 +92,4 @@ def _decoded(md5: str) -> bytes:
     try:
         return base64.b64decode(md5)
     except binascii.Error:
-        raise OssError("InvalidDigest")
+        raise OssError("InvalidDigest") from None

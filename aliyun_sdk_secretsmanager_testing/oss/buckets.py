@@ -127,7 +127,7 @@ def _entries(bucket: Bucket, request: Request, found: Page) -> Fields:
         fields: Fields = [
             ("Key", named(key, encoding)), ("LastModified", milliseconds(stored.modified)),
             ("ETag", '"{}"'.format(stored.etag)), ("Type", stored.kind), ("Size", stored.content.size),
-            ("StorageClass", "Standard")]
+            ("StorageClass", stored.storage_class)]
         entries.append(("Contents", fields + ([("Owner", OWNER)] if owned else [])))
     return entries + [("CommonPrefixes", [("Prefix", named(prefix, encoding))]) for prefix in found.prefixes]
 
@@ -140,7 +140,7 @@ def _marker_of(token: str) -> str:
     try:
         return base64.urlsafe_b64decode(token.encode("utf-8")).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError):
-        raise OssError("InvalidArgument", "The continuation-token is invalid.")
+        raise OssError("InvalidArgument", "The continuation-token is invalid.") from None
 
 
 def _summary(bucket: Bucket, request: Request) -> Fields:

@@ -15,7 +15,7 @@ class Content:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._file: Any = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)
+        self._file: Any = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - lives as long as this
         self._md5 = hashlib.md5()
         self.size = 0
         self.crc64 = 0
@@ -24,6 +24,13 @@ class Content:
     def md5(self) -> bytes:
         """Digest of all bytes."""
         return self._md5.digest()
+
+    def sha256(self) -> str:
+        """Digest of all bytes, in hexadecimal; read through for it, as few ask."""
+        digest = hashlib.sha256()
+        for piece in self.pieces(0, self.size):
+            digest.update(piece)
+        return digest.hexdigest()
 
     def append(self, pieces: Iterator[bytes]) -> "Content":
         """Add bytes at the end.
@@ -57,6 +64,6 @@ class Content:
 @functools.lru_cache(maxsize=None)
 def _crc64() -> Callable[[bytes, int], int]:
     import crcmod
-    crc: Callable[[bytes, int], int] = crcmod.mkCrcFun(
-        0x142F0E1EBA9EA3693, initCrc=0, rev=True, xorOut=0xFFFFFFFFFFFFFFFF)
+    crc: Callable[[bytes, int], int] = crcmod.mkCrcFun(0x142F0E1EBA9EA3693, initCrc=0, rev=True,
+                                                       xorOut=0xFFFFFFFFFFFFFFFF)
     return crc

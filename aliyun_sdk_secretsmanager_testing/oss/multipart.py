@@ -152,7 +152,7 @@ def _wanted_parts(body: bytes) -> List[Tuple[int, str]]:
         return [(int(part.findtext("PartNumber") or ""), (part.findtext("ETag") or "").strip('"'))
                 for part in root.findall("Part")]
     except ValueError:
-        raise OssError("MalformedXML")
+        raise OssError("MalformedXML") from None
 
 
 def _chosen_parts(upload: Upload, wanted: List[Tuple[int, str]]) -> List[Part]:

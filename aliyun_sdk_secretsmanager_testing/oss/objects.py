@@ -10,6 +10,7 @@ from .buckets import XML, acl_answer
 from .content import Content
 from .errors import OssError
 from .state import Part, Store, StoredObject, milliseconds
+from .tagging import tags_of
 from .xml import Fields, document, named, parsed
 
 _ACLS = ("default", "private", "public-read", "public-read-write")
@@ -72,6 +73,8 @@ def get(store: Store, request: Request, bucket: str, key: str) -> Answer:
     with store.lock:
         stored = store.bucket(bucket).resolved(key)
         _check_conditions(request, stored)
+        if stored.archived:
+            raise OssError("InvalidObjectState")
         answer = given(request, stored)
     for name in _OVERRIDES:
         override = request.parameter("response-" + name)
@@ -88,12 +91,12 @@ def head(store: Store, request: Request, bucket: str, key: str) -> Answer:
         return Answer(200, headers=object_headers(stored))
 
 
-def meta(store: Store, _request: Request, bucket: str, key: str) -> Answer:
-    """``GetObjectMeta``."""
+def meta(store: Store, request: Request, bucket: str, key: str) -> Answer:
+    """``GetObjectMeta``; old versions of oss2 ask with GET, and get no body either, nor its length."""
     with store.lock:
         headers = object_headers(store.bucket(bucket).resolved(key))
-    return Answer(200, headers={name: headers[name] for name in
-                                ("Content-Length", "ETag", "Last-Modified", "x-oss-hash-crc64ecma")})
+    names = ("Content-Length", "ETag", "Last-Modified", "x-oss-hash-crc64ecma")
+    return Answer(200, headers={name: headers[name] for name in names[request.method == "GET":]})
 
 
 def delete(store: Store, _request: Request, bucket: str, key: str) -> Answer:
@@ -120,6 +123,18 @@ def delete_several(store: Store, request: Request, bucket: str, _key: str) -> An
     fields: Fields = [("EncodingType", encoding)] if encoding else []
     fields += [("Deleted", [("Key", named(key, encoding))]) for key in keys]
     return Answer(200, document("DeleteResult", fields), XML)
+
+
+def restore(store: Store, _request: Request, bucket: str, key: str) -> Answer:
+    """``RestoreObject``; an archived object is readable at once, though the answer promises it for later."""
+    with store.lock:
+        stored = store.bucket(bucket).object(key)
+        if stored.restored:
+            return Answer(200)
+        if not stored.archived:
+            raise OssError("OperationNotSupported", ResourceType="Object")
+        stored.restored = True
+    return Answer(202)
 
 
 def get_acl(store: Store, _request: Request, bucket: str, key: str) -> Answer:
@@ -157,6 +172,7 @@ def get_symlink(store: Store, _request: Request, bucket: str, key: str) -> Answe
 def store_object(store: Store, request: Request, bucket: str, key: str, stored: StoredObject) -> None:
     """Put an object into a bucket, as all operations that make one do."""
     stored.acl = _acl(request, "default")
+    stored.tags = tags_of(request.headers.get("x-oss-tagging"))
     with store.lock:
         objects = store.bucket(bucket).objects
         if key in objects and request.headers.get("x-oss-forbid-overwrite") == "true":

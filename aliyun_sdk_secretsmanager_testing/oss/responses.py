@@ -1,17 +1,20 @@
 """OSS as a service: who calls, which operation, and its errors."""
+import functools
 import uuid
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional, Sequence
 
 from ..calls import Subject
 from ..faults import FORBIDDEN, THROTTLING
 from ..http import Answer, Request
 from ..keyring import IDENTITY
 from ..service import Service, Shared
-from ..signatures import oss_v1
+from ..signatures import oss_v1, oss_v2, oss_v4
 from ..signatures.claim import Claim, Refused
+from ..signatures.oss_parts import WINDOW_SECONDS
 from .errors import OssError
-from .routes import route, target
+from .routes import route, takes_body, target
 from .state import Store
+from .uploads import Reception, Uploads
 
 
 class Scheme(NamedTuple):
@@ -22,29 +25,50 @@ class Scheme(NamedTuple):
     read: Callable[[Request, float], Claim]
 
 
-_SCHEMES = (Scheme(oss_v1.matches, oss_v1.access_key_id, oss_v1.read),)
-
 _OWN = {THROTTLING: "QpsLimitExceeded", FORBIDDEN: "AccessDenied"}
 
 
-class Oss(Service):
-    """All buckets on one address."""
+class NotLetIn(OssError):
+    """The error of a request that is not signed with an accepted key."""
 
-    def __init__(self, shared: Shared, store: Store) -> None:
+
+class Oss(Service):
+    """All buckets on one address.
+
+    Args:
+        regions: that a signature of version 4 may be for.
+        uploads: how bodies are received.
+    """
+
+    def __init__(self, shared: Shared, store: Store, regions: Sequence[str], uploads: Uploads) -> None:
         super().__init__(shared)
         self._store = store
+        self._uploads = uploads
+        self._schemes = (
+            Scheme(oss_v1.matches, oss_v1.access_key_id, oss_v1.read),
+            Scheme(oss_v2.matches, oss_v2.access_key_id, oss_v2.read),
+            Scheme(oss_v4.matches, oss_v4.access_key_id, functools.partial(oss_v4.read, regions=regions)),
+        )
 
     def subject(self, request: Request) -> Subject:
-        scheme = _scheme(request)
+        scheme = self._scheme(request)
         access_key_id = scheme.access_key_id(request) if scheme else None
         owner = self.shared.keyring.owner(access_key_id)
         return Subject("oss", None, route(request)[0], owner.name if owner else None, access_key_id)
 
     def answer(self, request: Request) -> Answer:
+        request.watch = reception = Reception(self._uploads, request.has_body)
         try:
-            self._check_caller(request)
+            claim = self._claim(request)
+            self._check(claim)
+            reception.expect(oss_v4.body_sha256(request),
+                             functools.partial(self._check, claim) if self._uploads.recheck else None)
             return self._perform(request)
+        except NotLetIn as error:
+            reception.forget()
+            return self._uploads.refused(request, error)
         except OssError as error:
+            reception.forget()
             return error.answer(request)
 
     def refuse(self, request: Request, status: int, code: str) -> Answer:
@@ -55,52 +79,55 @@ class Oss(Service):
         if operation is None:
             raise OssError("NotImplemented")
         asked = target(request)
+        if not takes_body(operation):
+            request.drain()
         answer = operation(self._store, request, asked.bucket, asked.key)
         answer.headers["x-oss-request-id"] = uuid.uuid4().hex[:24].upper()
         return answer
 
-    def _check_caller(self, request: Request) -> None:
+    def _scheme(self, request: Request) -> Optional[Scheme]:
+        return next((scheme for scheme in self._schemes if scheme.matches(request)), None)
+
+    def _claim(self, request: Request) -> Claim:
+        scheme = self._scheme(request)
         try:
-            claim = _claim(request, self.shared.clock.time())
+            if scheme is not None:
+                return scheme.read(request, self.shared.clock.time())
+            if "authorization" in request.headers:
+                raise Refused("malformed", name="Authorization")
+            raise Refused("anonymous")
+        except Refused as refused:
+            raise _error(refused) from None
+
+    def _check(self, claim: Claim) -> None:
+        try:
             owner = self.shared.keyring.check(claim, self.shared.clock.monotonic())
         except Refused as refused:
-            raise _error(refused)
+            raise _error(refused) from None
         if owner.kind == IDENTITY:
-            raise OssError("AccessDenied", "You are forbidden: this AccessKey may only call Secrets Manager.")
+            raise NotLetIn("AccessDenied",
+                           "You are forbidden to use OSS: this AccessKey may only call Secrets Manager.")
 
 
-def _scheme(request: Request) -> Optional[Scheme]:
-    return next((scheme for scheme in _SCHEMES if scheme.matches(request)), None)
-
-
-def _claim(request: Request, now: float) -> Claim:
-    scheme = _scheme(request)
-    if scheme is not None:
-        return scheme.read(request, now)
-    if "authorization" in request.headers:
-        raise Refused("malformed", name="Authorization")
-    raise Refused("anonymous")
-
-
-def _error(refused: Refused) -> OssError:
+def _error(refused: Refused) -> NotLetIn:
     claim, detail = refused.claim, refused.detail
     key = claim.access_key_id if claim else ""
     if refused.reason in ("unknown_key", "inactive_key"):
-        return OssError("InvalidAccessKeyId", OSSAccessKeyId=key)
+        return NotLetIn("InvalidAccessKeyId", OSSAccessKeyId=key)
     if refused.reason == "wrong_signature" and claim:
-        return OssError("SignatureDoesNotMatch", OSSAccessKeyId=key, SignatureProvided=claim.signature,
+        return NotLetIn("SignatureDoesNotMatch", OSSAccessKeyId=key, SignatureProvided=claim.signature,
                         StringToSign=claim.shown_string_to_sign())
     if refused.reason in ("token_wrong", "token_missing"):
-        return OssError("InvalidSecurityToken")
+        return NotLetIn("InvalidSecurityToken")
     if refused.reason == "token_expired":
-        return OssError("SecurityTokenExpired")
+        return NotLetIn("SecurityTokenExpired")
     if refused.reason == "skewed":
-        return OssError("RequestTimeTooSkewed", RequestTime=detail["request_time"],
-                        MaxAllowedSkewMilliseconds=str(oss_v1.WINDOW_SECONDS * 1000))
+        return NotLetIn("RequestTimeTooSkewed", RequestTime=detail["request_time"],
+                        MaxAllowedSkewMilliseconds=str(WINDOW_SECONDS * 1000))
     if refused.reason == "bad_date":
-        return OssError("AccessDenied", "OSS authentication requires a valid Date.")
+        return NotLetIn("AccessDenied", "OSS authentication requires a valid Date.")
     if refused.reason == "expired":
-        return OssError("AccessDenied", "Request has expired.")
+        return NotLetIn("AccessDenied", "Request has expired.")
     if refused.reason == "malformed":
-        return OssError("InvalidArgument", "{} is invalid.".format(detail["name"]))
-    return OssError("AccessDenied")
+        return NotLetIn("InvalidArgument", "{} is invalid.".format(detail["name"]))
+    return NotLetIn("AccessDenied")

@@ -1,10 +1,10 @@
 """Which operation a request asks for: by method, by what its path names, and by the sub-resource in its query."""
-from typing import Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, FrozenSet, NamedTuple, Optional, Tuple
 from urllib.parse import unquote_to_bytes
 
 from ..http import Answer, Request
 from ..signatures.oss_v1 import SUBRESOURCES
-from . import buckets, multipart, objects
+from . import buckets, multipart, objects, processing, tagging
 from .errors import OssError
 from .state import Store
 
@@ -23,9 +23,10 @@ class Target(NamedTuple):
 Operation = Callable[[Store, Request, str, str], Answer]
 
 # Signed parameters that change an operation but do not name one.
-_MODIFIERS = frozenset("""callback callback-var continuation-token position response-cache-control
+_MODIFIER_NAMES = """callback callback-var continuation-token position response-cache-control
 response-content-disposition response-content-encoding response-content-language response-content-type response-expires
-security-token versionId x-oss-request-payer x-oss-traffic-limit""".split())
+security-token sequential versionId x-oss-request-payer x-oss-traffic-limit"""
+_MODIFIERS = frozenset(_MODIFIER_NAMES.split())
 
 _ROUTES: Dict[Tuple[str, str, str], Tuple[str, Operation]] = {
     ("GET", "service", ""): ("ListBuckets", buckets.list_buckets),
@@ -43,11 +44,17 @@ _ROUTES: Dict[Tuple[str, str, str], Tuple[str, Operation]] = {
     ("GET", "object", ""): ("GetObject", objects.get),
     ("HEAD", "object", ""): ("HeadObject", objects.head),
     ("HEAD", "object", "objectMeta"): ("GetObjectMeta", objects.meta),
+    ("GET", "object", "objectMeta"): ("GetObjectMeta", objects.meta),
     ("DELETE", "object", ""): ("DeleteObject", objects.delete),
     ("GET", "object", "acl"): ("GetObjectAcl", objects.get_acl),
     ("PUT", "object", "acl"): ("PutObjectAcl", objects.put_acl),
     ("GET", "object", "symlink"): ("GetSymlink", objects.get_symlink),
     ("PUT", "object", "symlink"): ("PutSymlink", objects.put_symlink),
+    ("GET", "object", "tagging"): ("GetObjectTagging", tagging.get_tagging),
+    ("PUT", "object", "tagging"): ("PutObjectTagging", tagging.put_tagging),
+    ("DELETE", "object", "tagging"): ("DeleteObjectTagging", tagging.delete_tagging),
+    ("POST", "object", "restore"): ("RestoreObject", objects.restore),
+    ("POST", "object", "x-oss-process"): ("ProcessObject", processing.process),
     ("POST", "object", "append"): ("AppendObject", objects.append),
     ("POST", "object", "uploads"): ("InitiateMultipartUpload", multipart.initiate),
     ("PUT", "object", "partNumber"): ("UploadPart", multipart.upload_part),
@@ -55,6 +62,17 @@ _ROUTES: Dict[Tuple[str, str, str], Tuple[str, Operation]] = {
     ("DELETE", "object", "uploadId"): ("AbortMultipartUpload", multipart.abort),
     ("GET", "object", "uploadId"): ("ListParts", multipart.list_parts),
 }
+
+
+# What reads a request's body by itself; of all others it is read, and forgotten, beforehand.
+_TAKE_BODIES: FrozenSet[Operation] = frozenset((
+    objects.put, objects.append, objects.delete_several, multipart.upload_part, multipart.complete,
+    processing.process, processing.select, tagging.put_tagging))
+
+
+def takes_body(operation: Operation) -> bool:
+    """Whether an operation reads the request's body by itself."""
+    return operation in _TAKE_BODIES
 
 
 def target(request: Request) -> Target:
@@ -66,7 +84,7 @@ def target(request: Request) -> Target:
     try:
         path = unquote_to_bytes(request.path).decode("utf-8")
     except UnicodeDecodeError:
-        raise OssError("InvalidObjectName")
+        raise OssError("InvalidObjectName") from None
     bucket, _, key = path[1:].partition("/")
     return Target(bucket, key)
 
@@ -85,4 +103,12 @@ def route(request: Request) -> Tuple[str, Optional[Operation]]:
         return "CopyObject", objects.copy
     if operation is multipart.upload_part and "x-oss-copy-source" in request.headers:
         return "UploadPartCopy", multipart.copy_part
+    if operation is processing.process and request.parameter("x-oss-process"):
+        return _selection(request.parameter("x-oss-process"))
     return name or "{} {}?{}".format(request.method, level, subresource), operation
+
+
+def _selection(process: Optional[str]) -> Tuple[str, Optional[Operation]]:
+    if process == "csv/select":
+        return "SelectObject", processing.select
+    return "SelectObject" if process == "json/select" else "CreateSelectObjectMeta", None

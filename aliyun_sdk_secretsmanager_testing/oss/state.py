@@ -1,7 +1,7 @@
 """The buckets, and what is in them."""
 import email.utils
 import threading
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 from ..clock import SystemClock, utc
 from .content import Content
@@ -15,6 +15,8 @@ class StoredObject:
         headers: content headers and ``x-oss-meta-*``, as GET gives them back.
         modified: seconds since 1970.
         target: of a symlink, the key that it names.
+        tags: names and values.
+        restored: whether an archived object has been made readable.
     """
 
     def __init__(self, content: Content, kind: str, headers: Dict[str, str], modified: float,
@@ -25,12 +27,24 @@ class StoredObject:
         self.modified = modified
         self.acl = "default"
         self.target = target
+        self.tags: List[Tuple[str, str]] = []
+        self.restored = False
         self._etag = etag
 
     @property
     def etag(self) -> str:
         """Without quotes."""
         return self._etag or self.content.md5.hex().upper()
+
+    @property
+    def storage_class(self) -> str:
+        """``Standard`` unless it was stored otherwise."""
+        return self.headers.get("x-oss-storage-class", "Standard")
+
+    @property
+    def archived(self) -> bool:
+        """Whether it cannot be read."""
+        return "Archive" in self.storage_class and not self.restored
 
     @property
     def last_modified(self) -> str:
@@ -85,7 +99,7 @@ class Bucket:
         try:
             return self.objects[key]
         except KeyError:
-            raise OssError("NoSuchKey", Key=key)
+            raise OssError("NoSuchKey", Key=key) from None
 
     def resolved(self, key: str) -> StoredObject:
         """An object, or the one that it links to."""
@@ -149,14 +163,14 @@ class Store:
         try:
             return self._buckets[name]
         except KeyError:
-            raise OssError("NoSuchBucket", BucketName=name)
+            raise OssError("NoSuchBucket", BucketName=name) from None
 
     def buckets(self) -> List[Bucket]:
         """All, by name."""
         with self.lock:
             return [self._buckets[name] for name in sorted(self._buckets)]
 
-    def read(self, bucket: str, key: str) -> bytes:
+    def content(self, bucket: str, key: str) -> Content:
         """The bytes of an object.
 
         Raises:
@@ -164,10 +178,9 @@ class Store:
         """
         with self.lock:
             try:
-                content = self.bucket(bucket).resolved(key).content
+                return self.bucket(bucket).resolved(key).content
             except OssError as error:
-                raise KeyError("{}: {}/{}".format(error.code, bucket, key))
-            return content.read(0, content.size)
+                raise KeyError("{}: {}/{}".format(error.code, bucket, key)) from None
 
 
 def milliseconds(seconds: float) -> str:

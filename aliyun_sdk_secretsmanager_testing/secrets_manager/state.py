@@ -125,7 +125,7 @@ class Vault:
             try:
                 return self._secrets[name]
             except KeyError:
-                raise KeyError("no secret {!r}; there are {}".format(name, sorted(self._secrets) or "none"))
+                raise KeyError("no secret {!r}; there are {}".format(name, sorted(self._secrets) or "none")) from None
 
     def create(self, name: str, next_rotation: Optional[float], token: bool, expires_in: Optional[float],
                secret_data: Optional[str], secret_type: str) -> Secret:

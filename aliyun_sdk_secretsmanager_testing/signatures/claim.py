@@ -3,6 +3,7 @@ import base64
 import hashlib
 import hmac
 from typing import Any, Callable, Dict, NamedTuple, Optional
+from urllib.parse import quote
 
 
 class Claim(NamedTuple):
@@ -28,7 +29,9 @@ class Claim(NamedTuple):
     def shown_string_to_sign(self) -> str:
         """The string to sign for an error message: with the token, which is a secret, masked."""
         text = self.string_to_sign.decode("utf-8", "replace")
-        return text.replace(self.security_token, "***") if self.security_token else text
+        for shown in (self.security_token, quote(self.security_token or "", safe="~")):
+            text = text.replace(shown, "***") if shown else text
+        return text
 
 
 class Refused(Exception):

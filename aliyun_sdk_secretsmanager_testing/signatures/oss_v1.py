@@ -3,24 +3,20 @@
 https://www.alibabacloud.com/help/en/oss/developer-reference/include-signatures-in-the-authorization-header and
 https://www.alibabacloud.com/help/en/oss/developer-reference/ddd-signatures-to-urls
 """
-import calendar
-import email.utils
 from typing import Optional
 from urllib.parse import unquote_to_bytes
 
 from ..http import Request, wire
 from .claim import Claim, Refused, mac
-
-WINDOW_SECONDS = 15 * 60
+from .oss_parts import check_date, seconds
 
 _SCHEME = "OSS "
 
 # Query parameters that are part of the signed resource.
-SUBRESOURCES = frozenset("""
+_SUBRESOURCES = """
 acl accessPoint accessPointPolicy append asyncFetch bucketArchiveDirectRead bucketInfo callback callback-var cname comp
 continuation-token cors delete encryption endTime group httpsConfig img inventory inventoryId lifecycle link live
-location
-logging metaQuery objectInfo objectMeta partNumber policy position publicAccessBlock qos qosInfo qosRequester
+location logging metaQuery objectInfo objectMeta partNumber policy position publicAccessBlock qos qosInfo qosRequester
 redundancyTransition referer regionList replication replicationLocation replicationProgress requestPayment
 requesterQosInfo resourceGroup resourcePool resourcePoolBuckets resourcePoolInfo response-cache-control
 response-content-disposition response-content-encoding response-content-language response-content-type response-expires
@@ -29,7 +25,8 @@ uploads versionId versioning versions vod website worm wormExtend wormId x-oss-a
 x-oss-ac-subnet-mask x-oss-ac-vpc-id x-oss-access-point-name x-oss-async-process x-oss-process
 x-oss-redundancy-transition-taskid x-oss-request-payer x-oss-target-redundancy-type x-oss-traffic-limit
 x-oss-write-get-object-response
-""".split())
+"""
+SUBRESOURCES = frozenset(_SUBRESOURCES.split())
 
 
 def matches(request: Request) -> bool:
@@ -68,24 +65,19 @@ def _read_header(request: Request, now: float) -> Claim:
     if not (key and colon and signature):
         raise Refused("malformed", name="Authorization")
     date = headers.get("x-oss-date") or headers.get("date", "")
-    parsed = email.utils.parsedate(date)
-    if parsed is None:
-        raise Refused("bad_date")
-    if abs(calendar.timegm(parsed) - now) > WINDOW_SECONDS:
-        raise Refused("skewed", request_time=date)
+    check_date(date, now)
     return _claim(request, key, signature, date, headers.get("x-oss-security-token"))
 
 
 def _read_url(request: Request, now: float) -> Claim:
-    expires = request.parameter("Expires") or ""
-    if not expires.isdigit():
-        raise Refused("malformed", name="Expires")
+    expires = seconds(request, "Expires")
     key = request.parameter("OSSAccessKeyId")
     if not key:
         raise Refused("malformed", name="OSSAccessKeyId")
-    if int(expires) < now:
+    if expires < now:
         raise Refused("expired")
-    return _claim(request, key, request.parameter("Signature") or "", expires, request.parameter("security-token"))
+    return _claim(request, key, request.parameter("Signature") or "", request.parameter("Expires") or "",
+                  request.parameter("security-token"))
 
 
 def _claim(request: Request, key: str, signature: str, date: str, token: Optional[str]) -> Claim:

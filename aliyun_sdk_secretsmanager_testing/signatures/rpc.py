@@ -75,6 +75,6 @@ def _check_timestamp(text: str, now: float) -> None:
     try:
         moment = calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
     except ValueError:
-        raise Refused("bad_date")
+        raise Refused("bad_date") from None
     if abs(moment - now) > WINDOW_SECONDS:
         raise Refused("expired")

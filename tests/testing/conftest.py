@@ -51,13 +51,13 @@ def client_of(cloud, key):
     return AcsClient(region_id="cn-hangzhou", credential=credential, auto_retry=False, verify=cloud.ca_file)
 
 
-def bucket_of(cloud, key, name="bucket", **more):
+def bucket_of(cloud, key, name="bucket", version="v1", **more):
     import oss2
     if key.security_token is None:
-        auth = oss2.Auth(key.access_key_id, key.access_key_secret)
+        auth = oss2.make_auth(key.access_key_id, key.access_key_secret, version)
     else:
-        auth = oss2.StsAuth(key.access_key_id, key.access_key_secret, key.security_token)
-    return oss2.Bucket(auth, cloud.oss_endpoint, name, **more)
+        auth = oss2.StsAuth(key.access_key_id, key.access_key_secret, key.security_token, version)
+    return oss2.Bucket(auth, cloud.oss_endpoint, name, **dict({"region": "cn-hangzhou"}, **more))
 
 
 def wait_until(condition, seconds=5.0):

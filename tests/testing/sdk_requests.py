@@ -192,3 +192,15 @@ def _changed(raw, position):
         other = b"q" if byte != b"q" else b"k"
     note = raw[max(0, position - 10):position] + b"[" + byte + b"->" + other + b"]"
     return note, raw[:position] + other + raw[position + 1:]
+
+
+def signed_put(key, bucket, name, body):
+    """The head of a PUT as oss2 signs it, for a body of that length; in chunks where it is None."""
+    import oss2
+    request = oss2.http.Request("PUT", "http://x/{}/{}".format(bucket, name), headers={"Content-Type": "text/plain"})
+    oss2.Auth(key.access_key_id, key.access_key_secret)._sign_request(request, bucket, name)
+    request.headers["Transfer-Encoding" if body is None else "Content-Length"] = \
+        "chunked" if body is None else str(len(body))
+    lines = ["{}: {}".format(*item) for item in request.headers.items()]
+    return "\r\n".join(["PUT /{}/{} HTTP/1.1".format(bucket, name.replace(" ", "%20")), "Host: x"] + lines
+                       + ["", ""]).encode()

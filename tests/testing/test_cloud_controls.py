@@ -1,4 +1,5 @@
 """The controls over HTTP, the cloud as a process, its properties file, and the pytest fixtures."""
+import hashlib
 import json
 import os
 import signal
@@ -7,12 +8,13 @@ import sys
 import urllib.error
 import urllib.request
 
+import oss2
 import pytest
 
 import aliyun_sdk_secretsmanager_testing
 from aliyun_sdk_secretsmanager_testing import AccessKeyPair
 
-from .conftest import client_of
+from .conftest import bucket_of, client_of
 from .sdk_requests import answer, get_secret_value, rpc
 
 ROOT = os.path.dirname(os.path.dirname(aliyun_sdk_secretsmanager_testing.__file__))
@@ -58,6 +60,19 @@ def test_buckets(cloud, control):
     assert control("POST", "/buckets", {"name": "other"}) == (200, {"name": "other"})
     with pytest.raises(KeyError, match="NoSuchKey"):
         cloud.object("other", "key")
+
+
+def test_uploads(cloud, control, key):
+    assert control("POST", "/uploads", {"how": "without an answer", "recheck": True}) == (
+        200, {"how": "without an answer", "recheck": True})
+    with pytest.raises(oss2.exceptions.RequestError):
+        bucket_of(cloud, key._replace(access_key_secret="wrong")).put_object("key", b"x")
+    assert control("POST", "/uploads", {}) == (200, {})
+    with pytest.raises(oss2.exceptions.SignatureDoesNotMatch):
+        bucket_of(cloud, key._replace(access_key_secret="wrong")).put_object("key", b"x")
+    bucket_of(cloud, key).put_object("a é", b"x")
+    assert control("GET", "/objects?bucket=bucket&key=a+%C3%A9") == (
+        200, {"bucket": "bucket", "key": "a é", "sha256": hashlib.sha256(b"x").hexdigest()})
 
 
 def test_faults(cloud, control, client):
@@ -106,6 +121,9 @@ def test_calls(cloud, control, client, clock):
     ("POST", "/faults", {"service": "api", "kind": "status", "status": 200}, "400 to 599"),
     ("POST", "/faults", {"service": "api", "kind": "reset", "times": 1.5}, "'times' must be a whole number"),
     ("DELETE", "/faults?service=nonsense", None, "no service 'nonsense'"),
+    ("POST", "/uploads", {"how": "nonsense"}, "the ways are after the body, closed, drained"),
+    ("POST", "/uploads", {"how": 5}, "'how' must be text"),
+    ("GET", "/objects?bucket=bucket&key=none", None, "NoSuchKey"),
     ("GET", "/calls?nonsense=1", None, "no parameter 'nonsense'"),
     ("GET", "/calls?since=x", None, "could not convert"),
 ])

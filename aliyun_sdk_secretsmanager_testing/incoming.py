@@ -1,0 +1,83 @@
+"""Bodies as they come over the wire, in memory for one piece at a time."""
+import re
+from typing import Any
+
+_LONGEST_LINE = 4096
+
+
+class Incoming:
+    """A request's body on a connection.
+
+    Args:
+        rfile: the connection, for reading.
+    """
+
+    def __init__(self, rfile: Any) -> None:
+        self._rfile = rfile
+
+    def read(self, most: int) -> bytes:
+        """The next bytes: at least one and at most so many; none at the end.
+
+        Raises:
+            ValueError: the body is broken, or ended early; the message says it.
+        """
+        raise NotImplementedError
+
+    def _read(self, size: int) -> bytes:
+        data: bytes = self._rfile.read(size)
+        if len(data) < size:
+            raise ValueError("the body ended early")
+        return data
+
+
+class KnownLength(Incoming):
+    """A body with a Content-Length."""
+
+    def __init__(self, rfile: Any, length: int) -> None:
+        super().__init__(rfile)
+        self._left = length
+
+    def read(self, most: int) -> bytes:
+        data = self._read(min(most, self._left))
+        self._left -= len(data)
+        return data
+
+
+class Chunked(Incoming):
+    """A body in chunks, which may be larger than what is read of them at once."""
+
+    def __init__(self, rfile: Any) -> None:
+        super().__init__(rfile)
+        self._left = 0
+        self._ended = False
+
+    def read(self, most: int) -> bytes:
+        if self._ended:
+            return b""
+        if not self._left:
+            self._left = self._next_size()
+            if not self._left:
+                self._read_trailers()
+                return b""
+        data = self._read(min(most, self._left))
+        self._left -= len(data)
+        if not self._left and self._read(2) != b"\r\n":
+            raise ValueError("broken chunks")
+        return data
+
+    def _next_size(self) -> int:
+        match = re.match(rb"^([0-9A-Fa-f]{1,15})[ \t]*(;.*)?$", self._line())
+        if match is None:
+            raise ValueError("broken chunks")
+        return int(match.group(1), 16)
+
+    def _read_trailers(self) -> None:
+        self._ended = True
+        while self._line():
+            pass
+
+    def _line(self) -> bytes:
+        line: bytes = self._rfile.readline(_LONGEST_LINE)
+        if not line.endswith(b"\r\n"):
+            raise ValueError("broken chunks" if line else "the body ended early")
+        return line[:-2]
