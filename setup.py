@@ -18,7 +18,7 @@ VERSION = re.search(
     r'__version__ = "(.+?)"', read("aliyun_sdk_secretsmanager_common_plugin", "version.py")
 ).group(1)
 
-OSS = ["oss2>=2.18.0"]
+OSS = ["oss2>=2.7.0"]
 TESTING = OSS + ["cheroot", "trustme", "crcmod", "click", "rich"]
 TEST = TESTING + ["pytest", "hypothesis"]
 DEV = TEST + ["mypy", "ruff", "nox", "types-requests"]

@@ -25,6 +25,8 @@ KEYS = (
     "refresh_interval_milliseconds",
     "fetch_timeout_milliseconds",
     "renew_timeout_milliseconds",
+    "replay_buffer_bytes",
+    "replay_spool_bytes",
     "monitor_period_milliseconds",
     "monitor_customer_milliseconds",
 )
@@ -74,7 +76,7 @@ class SharedGatewaySettings(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What the configuration says, times in seconds."""
+    """What the configuration says, times in seconds; ``replay_...`` is how much of an OSS body is kept for a replay."""
 
     access_key_id: str = ""
     access_key_secret: str = ""
@@ -83,6 +85,8 @@ class Settings(NamedTuple):
     refresh_interval: float = 3600.0
     fetch_timeout: float = 10.0
     renew_timeout: float = 2.0
+    replay_buffer_bytes: int = 8388608
+    replay_spool_bytes: int = 1073741824
 
     def __repr__(self) -> str:
         regions = ", ".join(gateway.region_id for gateway in self.shared_gateways)
@@ -196,6 +200,8 @@ class _Properties:
             refresh_interval=self._seconds("refresh_interval_milliseconds", Settings().refresh_interval),
             fetch_timeout=self._seconds("fetch_timeout_milliseconds", Settings().fetch_timeout),
             renew_timeout=self._seconds("renew_timeout_milliseconds", Settings().renew_timeout),
+            replay_buffer_bytes=self._bytes("replay_buffer_bytes", Settings().replay_buffer_bytes),
+            replay_spool_bytes=self._bytes("replay_spool_bytes", Settings().replay_spool_bytes),
         )
 
     def _fail(self, key: str, problem: str) -> NoReturn:
@@ -215,6 +221,14 @@ class _Properties:
         if not re.match(r"[0-9]{1,10}\Z", text) or int(text) == 0:
             self._fail(key, "is {!r}; write a positive whole number of milliseconds".format(text))
         return int(text) / 1000.0
+
+    def _bytes(self, key: str, default: int) -> int:
+        text = self._values.get(key, "")
+        if not text:
+            return default
+        if not text.isdigit():
+            self._fail(key, "is {!r}; write a whole number of bytes, 0 for none".format(text))
+        return int(text)
 
     def _secret_names(self) -> Tuple[str, ...]:
         text = self._values.get("secret_names", "")

@@ -1,12 +1,14 @@
 """The object that signs the requests of oss2, with one snapshot of the key a signature."""
 
-from typing import Any, Dict, Union
+from typing import Any, Dict, Optional
 
 import oss2
 from requests.structures import CaseInsensitiveDict
 
-from aliyun_sdk_secretsmanager_common_plugin import AccessKey
+from aliyun_sdk_secretsmanager_common_plugin import AccessKey, ConfigurationError
 from aliyun_sdk_secretsmanager_common_plugin.lease import Pull
+
+AUTH_CLASSES = {"v1": "Auth", "v2": "AuthV2", "v4": "AuthV4"}
 
 
 class AttemptHeaders(CaseInsensitiveDict):  # type: ignore[type-arg]
@@ -16,34 +18,55 @@ class AttemptHeaders(CaseInsensitiveDict):  # type: ignore[type-arg]
 
 
 class ManagedAuth:
-    """Signs as ``oss2.Auth`` (signature V1) does.
+    """Signs as ``oss2.Auth``, ``oss2.AuthV2`` and ``oss2.AuthV4`` do.
 
     Args:
-        pull: returns the current key.
+        auth_version: the signature: ``v1``, ``v2`` or ``v4``.
+        region: what V4 signs besides.
+
+    Attributes:
+        pull: returns the current key; to be set.
+
+    Raises:
+        ConfigurationError: there is no such signature, the installed oss2 does not know it, or it needs a region.
     """
 
-    def __init__(self, pull: Pull) -> None:
-        self._pull = pull
+    pull: Pull
+
+    def __init__(self, auth_version: str, region: Optional[str]) -> None:
+        if auth_version not in AUTH_CLASSES:
+            raise ConfigurationError(
+                "auth_version is {!r}; write one of: {}".format(auth_version, ", ".join(sorted(AUTH_CLASSES)))
+            )
+        if not hasattr(oss2, AUTH_CLASSES[auth_version]):
+            raise ConfigurationError(
+                "auth_version is {!r}, which oss2 {} does not have; pip install 'oss2>=2.18.0'".format(
+                    auth_version, oss2.__version__)
+            )
+        if auth_version == "v4" and not region:
+            raise ConfigurationError("auth_version='v4' signs the region; give one, such as region='cn-hangzhou'")
+        self._auth_version = auth_version
+
+    def auth_version(self) -> str:
+        """Return the version of the signature, as oss2 asks for it."""
+        return self._auth_version
 
     def _sign_request(self, req: Any, bucket_name: str, key: str) -> None:
-        pull = req.headers.pull if isinstance(req.headers, AttemptHeaders) else self._pull
-        _auth(pull())._sign_request(req, bucket_name, key)
+        pull = req.headers.pull if isinstance(req.headers, AttemptHeaders) else self.pull
+        self._auth(pull())._sign_request(req, bucket_name, key)
 
-    def _sign_url(self, req: Any, bucket_name: str, key: str, expires: int) -> str:
-        return _auth(self._pull())._sign_url(req, bucket_name, key, expires)  # type: ignore[no-any-return]
+    def _sign_url(self, req: Any, bucket_name: str, key: str, expires: int, **more: Any) -> str:
+        auth = self._auth(self.pull())
+        return auth._sign_url(req, bucket_name, key, expires, **more)  # type: ignore[no-any-return]
 
     def _sign_rtmp_url(
         self, url: str, bucket_name: str, channel_name: str, expires: int, params: Dict[str, str]
     ) -> str:
-        auth = _auth(self._pull())
+        auth = self._auth(self.pull())
         return auth._sign_rtmp_url(url, bucket_name, channel_name, expires, params)  # type: ignore[no-any-return]
 
-    def auth_version(self) -> str:
-        """Return the version of the signature, as oss2 asks for it."""
-        return "v1"
-
-
-def _auth(key: AccessKey) -> Union[oss2.Auth, oss2.StsAuth]:
-    if key.security_token is None:
-        return oss2.Auth(key.access_key_id, key.access_key_secret)
-    return oss2.StsAuth(key.access_key_id, key.access_key_secret, key.security_token)
+    def _auth(self, key: AccessKey) -> Any:
+        if key.security_token is not None:
+            return oss2.StsAuth(
+                key.access_key_id, key.access_key_secret, key.security_token, auth_version=self._auth_version)
+        return getattr(oss2, AUTH_CLASSES[self._auth_version])(key.access_key_id, key.access_key_secret)

@@ -1,6 +1,8 @@
 """What a rejected key looks like to oss2."""
 
-from typing import Optional
+import base64
+from typing import Mapping, Optional
+from xml.etree import ElementTree
 
 from oss2.exceptions import ServerError
 
@@ -19,4 +21,18 @@ class OssAkExpireHandler(DefaultAKExpireHandler):
 
     def get_error_code(self, exception: Exception) -> Optional[str]:
         """Return the code of a ``ServerError``, None for anything else."""
-        return exception.code if isinstance(exception, ServerError) else None
+        if not isinstance(exception, ServerError):
+            return None
+        return exception.code or _code_in_header(exception.headers)
+
+
+def _code_in_header(headers: Mapping[str, str]) -> Optional[str]:
+    """Return the code of an error without a body, such as that of a HEAD, which older versions of oss2 do not read.
+
+    OSS puts the XML of the error there, in base64.
+    """
+    try:
+        error = base64.b64decode(headers.get("x-oss-err", ""))
+        return ElementTree.fromstring(error).findtext("Code")
+    except (ValueError, ElementTree.ParseError):
+        return None

@@ -1,28 +1,22 @@
 """``ProxyBucket``: an ``oss2.Bucket`` that signs with a managed RAM credential."""
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional
 
 import oss2
-from requests.structures import CaseInsensitiveDict
 
 from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler, ManagedCredentials
-from aliyun_sdk_secretsmanager_common_plugin.lease import Pull
-from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers
-from aliyun_sdk_secretsmanager_common_plugin.sockets import fresh_sockets
 
-from .bodies import ReplayableBody
-from .managed_auth import AttemptHeaders, ManagedAuth
-from .oss_ak_expire_handler import OssAkExpireHandler
-
-filter_loggers("oss2")
+from .managed_auth import ManagedAuth
+from .managed_calls import ManagedCalls
 
 
-class ProxyBucket(oss2.Bucket):  # type: ignore[misc]
+class ProxyBucket(ManagedCalls, oss2.Bucket):  # type: ignore[misc]
     """An ``oss2.Bucket`` that is given the name of a secret instead of an ``Auth``.
 
-    Every call is signed (V1) with the secret's current key. When OSS rejects it as no longer valid, the key is renewed
-    from Secrets Manager and the call repeated, with a body of ``bytes`` or ``str``, or without one. Any other body is
-    not sent again: OSS's error surfaces, nothing is stored, and the next call has the new key.
+    Every call is signed with the secret's current key. When OSS rejects it as no longer valid, the key is renewed from
+    Secrets Manager and the call repeated, its body whole: bytes and open files are rewound, what can be read only once
+    is kept while it is sent. Where that is more than is kept, OSS's own error surfaces with a ``ReplayError`` as its
+    cause, nothing is stored, and the next call has the new key.
 
     Args:
         secret_name: the name of a managed RAM credential in Secrets Manager. It is read now, so that a wrong
@@ -32,10 +26,13 @@ class ProxyBucket(oss2.Bucket):  # type: ignore[misc]
         ak_expire_handler: decides which errors mean a rejected key; None takes ``OssAkExpireHandler()``.
         managed_credentials: where the secret is read; None takes ``ManagedCredentials.default()``, configured by
             ``managed_credentials_providers.properties``.
+        auth_version: the signature: ``v1``, ``v2`` or ``v4``, which needs ``region``.
+        replay_buffer_bytes: how much of a body that can be read only once is kept in memory; None as configured.
+        replay_spool_bytes: how much of it is kept, beyond that, in a temporary file; 0 is none, None as configured.
         more: the other arguments that the installed ``oss2.Bucket`` takes.
 
     Raises:
-        ConfigurationError: the properties file, or the secret's name, is missing or wrong.
+        ConfigurationError: the properties file, the secret's name, or ``auth_version`` is missing or wrong.
         ServerException, ClientException: Secrets Manager refused, failed, or did not answer within ``fetch_timeout``.
         SecretFormatError: the secret is no managed RAM credential.
 
@@ -60,10 +57,16 @@ class ProxyBucket(oss2.Bucket):  # type: ignore[misc]
         cloudbox_id: Optional[str] = None,
         ak_expire_handler: Optional[AKExpireHandler] = None,
         managed_credentials: Optional[ManagedCredentials] = None,
+        auth_version: str = "v1",
+        replay_buffer_bytes: Optional[int] = None,
+        replay_spool_bytes: Optional[int] = None,
         **more: Any
     ) -> None:
+        # Old versions of oss2 lack some of these.
+        newer = {"proxies": proxies, "region": region, "cloudbox_id": cloudbox_id}
+        more.update((name, value) for name, value in newer.items() if value is not None)
         super().__init__(
-            ManagedAuth(lambda: self._lease.access_key()),
+            ManagedAuth(auth_version, region),
             endpoint,
             bucket_name,
             is_cname=is_cname,
@@ -71,58 +74,8 @@ class ProxyBucket(oss2.Bucket):  # type: ignore[misc]
             connect_timeout=connect_timeout,
             app_name=app_name,
             enable_crc=enable_crc,
-            proxies=proxies,
-            region=region,
-            cloudbox_id=cloudbox_id,
             **more
         )
-        self._owns_session = session is None
-        credentials = managed_credentials or ManagedCredentials.default()
-        self._lease = credentials.lease(
-            self, secret_name, ak_expire_handler or OssAkExpireHandler(), _after_fork_in_child
+        self._hold(
+            secret_name, session, ak_expire_handler, managed_credentials, replay_buffer_bytes, replay_spool_bytes
         )
-        self.auth = ManagedAuth(self._lease.access_key)  # without a reference back to the bucket
-
-    def shutdown(self) -> None:
-        """Release the secret, and close the session's idle connections unless it was given. Idempotent."""
-        self._lease.close()
-        if self._owns_session:
-            self.session.session.close()
-
-    def __enter__(self) -> "ProxyBucket":
-        return self
-
-    def __exit__(self, *exc_info: Any) -> None:
-        self.shutdown()
-
-    def _do(self, method: str, bucket_name: str, key: str, **kwargs: Any) -> Any:
-        # Every signed call of oss2 comes through here.
-        given = kwargs.pop("headers", None)
-        params = kwargs.pop("params", None)
-        body = ReplayableBody(kwargs.get("data"))
-        headers = AttemptHeaders()
-
-        def send(pull: Pull) -> Tuple[Any, Optional[Exception]]:
-            nonlocal headers
-            headers = AttemptHeaders(given)
-            headers.pull = pull
-            try:
-                return super(ProxyBucket, self)._do(
-                    method, bucket_name, key, headers=headers, params=dict(params or {}), **kwargs
-                ), None
-            except oss2.exceptions.ServerError as error:
-                return None, error
-
-        try:
-            response, error = self._lease.call(send, body.rewind)
-        finally:
-            if isinstance(given, CaseInsensitiveDict):  # oss2 signs such headers in place
-                given.clear()
-                given.update(headers)
-        if error is not None:
-            raise error
-        return response
-
-
-def _after_fork_in_child(bucket: ProxyBucket) -> None:
-    fresh_sockets(bucket.session.session)

@@ -36,6 +36,7 @@ def proxy(bucket_class, census):
         arguments = collections.OrderedDict(arguments)
         del arguments['auth']
         arguments['secret_name'] = _secret_with(secrets, auth)
+        arguments['auth_version'] = auth.auth_version()
         return _counted(census, 'proxy', ProxyBucket, dict(arguments, managed_credentials=facade))
 
     return _class_in_place_of(bucket_class, make)
@@ -48,8 +49,6 @@ def _why_unmanaged(auth):
     """Why no ProxyBucket can stand in for a bucket with this auth, or None."""
     if not hasattr(auth, 'credentials_provider'):
         return 'the test hands over no key'
-    if auth.auth_version() != 'v1':
-        return 'signature ' + auth.auth_version()
     return None
 
 
