@@ -54,6 +54,7 @@ def bench(session):
     """What the suite costs, beside the plain SDKs."""
     install(session, ".[testing]")
     session.run("python", "benchmarks/calls.py")
+    session.run("python", "benchmarks/oss_bodies.py")
 
 
 @nox.session
@@ -63,6 +64,14 @@ def beside(session):
     session.run("python", "-m", "pip", "check")
     for package in PACKAGES[:3]:
         session.run("python", "-c", "import " + package)
+
+
+@nox.session(python="3.8")
+@nox.parametrize("versions", ["oss2==2.7.0 requests==2.18.4", "oss2==2.17.0", "oss2"])
+def oss(session, versions):
+    """Every body, call, signature and way of refusal, on old and new versions of oss2 and requests."""
+    install(session, ".[test]", *versions.split())
+    session.run("python", "-m", "pytest", "-q", "-m", "matrix or not matrix", "tests/oss", *session.posargs)
 
 
 @nox.session
