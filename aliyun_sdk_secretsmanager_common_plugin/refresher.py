@@ -56,9 +56,7 @@ class Refresher:
     def schedule(self, job: Job, seconds: float) -> None:
         """Run ``job`` after ``seconds``, instead of when it was scheduled before; start the thread if needed."""
         with self._changed:
-            due = _Due(self._clock.monotonic() + seconds, self._clock.time() + seconds)
-            self._jobs[job] = due
-            self._push(job, due)
+            self._put(job, seconds)
             self._start_thread()
             self._changed.notify_all()
 
@@ -119,8 +117,16 @@ class Refresher:
                     return
                 self._changed.wait(self._tick())
 
+    def _put(self, job: Job, seconds: float) -> None:
+        due = self._jobs[job] = _Due(self._clock.monotonic() + seconds, self._clock.time() + seconds)
+        self._push(job, due)
+
     def _push(self, job: Job, due: _Due) -> None:
-        heapq.heappush(self._heap, (min(due.monotonic, due.time - self._ahead), next(self._order), job))
+        heapq.heappush(self._heap, (self._at(due), next(self._order), job))
+
+    def _at(self, due: _Due) -> float:
+        """Return when ``due`` is by the monotonic clock, as the wall clock stood when the heap was made."""
+        return min(due.monotonic, due.time - self._ahead)
 
     def _tick(self) -> float:
         now = self._clock.monotonic()
@@ -134,7 +140,7 @@ class Refresher:
         while self._heap and self._running < CONCURRENT_REFRESHES:
             at, _, job = self._heap[0]
             due = self._jobs.get(job)
-            if due is None or at != min(due.monotonic, due.time - self._ahead):
+            if due is None or at != self._at(due):
                 heapq.heappop(self._heap)
             elif at > now:
                 return min(at - now, LONGEST_SLEEP)
@@ -151,7 +157,7 @@ class Refresher:
         except RuntimeError as error:
             self._running -= 1
             logger.warning("secret %r: cannot refresh now: %s", job[1], error)
-            self._postpone(job)
+            self._put(job, LONGEST_SLEEP)
 
     def _refresh(self, job: Job) -> None:
         refresh, name = job
@@ -166,15 +172,10 @@ class Refresher:
                 self._running -= 1
                 if job in self._jobs and self._jobs[job] is None:  # neither cancelled nor scheduled again
                     if failed:
-                        self._postpone(job)
+                        self._put(job, LONGEST_SLEEP)
                     else:
                         del self._jobs[job]
                 self._changed.notify_all()
-
-    def _postpone(self, job: Job) -> None:
-        due = _Due(self._clock.monotonic() + LONGEST_SLEEP, self._clock.time() + LONGEST_SLEEP)
-        self._jobs[job] = due
-        self._push(job, due)
 
 
 def _await_exit(thread: threading.Thread) -> None:
