@@ -1,4 +1,5 @@
-"""A local cloud for applications and tests: Secrets Manager, RPC and ROA APIs and OSS on 127.0.0.1, signatures checked.
+"""A local cloud for applications and tests: Secrets Manager, RPC and ROA APIs, OSS, and what gives out identities (STS,
+instance metadata, a credentials URI), all on 127.0.0.1, signatures checked.
 
 Example::
 
@@ -10,9 +11,11 @@ Example::
 """
 from .access_key import AccessKeyPair
 from .calls import Call
+from .client_key import ClientKeyFile
 from .clock import MovableClock, SystemClock
 from .cloud import LocalCloud
 from .faults import Fault
 from .secrets_manager.state import Secret, SecretVersion
 
-__all__ = ["AccessKeyPair", "Call", "Fault", "LocalCloud", "MovableClock", "Secret", "SecretVersion", "SystemClock"]
+__all__ = ["AccessKeyPair", "Call", "ClientKeyFile", "Fault", "LocalCloud", "MovableClock", "Secret", "SecretVersion",
+           "SystemClock"]

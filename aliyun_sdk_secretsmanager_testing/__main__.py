@@ -1,4 +1,5 @@
-"""The local cloud as a process: ``python -m aliyun_sdk_secretsmanager_testing [--region R ...] [--secret NAME ...]``.
+"""The local cloud as a process: ``python -m aliyun_sdk_secretsmanager_testing [--region R ...] [--dedicated NAME ...]
+[--secret NAME ...]``.
 
 It prints one line of JSON: all endpoints, the CA file, the control URL, and the identity's AccessKey. The secret of
 that AccessKey is printed too, for whoever starts the process needs it to sign with; it is worth nothing elsewhere.
@@ -26,9 +27,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m aliyun_sdk_secretsmanager_testing",
                                      description="A local cloud that ends when its standard input is closed.")
     parser.add_argument("--region", action="append", metavar="R", help="region of a gateway (default cn-hangzhou)")
+    parser.add_argument("--dedicated", action="append", metavar="NAME", default=[],
+                        help="instance with a dedicated gateway")
     parser.add_argument("--secret", action="append", metavar="NAME", default=[], help="create this secret")
     chosen = parser.parse_args(arguments)
-    with LocalCloud(chosen.region or ("cn-hangzhou",)) as cloud:
+    with LocalCloud(chosen.region or ("cn-hangzhou",), dedicated=chosen.dedicated) as cloud:
         for name in chosen.secret:
             cloud.create_secret(name)
         print(json.dumps(dict(cloud.endpoints(), secrets=chosen.secret, identity=cloud.identity._asdict())), flush=True)

@@ -24,7 +24,7 @@ def new_access_key(token: bool = False) -> AccessKeyPair:
         token: whether it is a temporary one with a SecurityToken, whose id begins with ``STS.`` as the real ones' do.
     """
     if token:
-        return AccessKeyPair("STS." + _random(24), _random(44), _random(120))
+        return AccessKeyPair("STS.N" + _random(24), _random(44), _random(120))
     return AccessKeyPair("LTAI" + _random(20), _random(30))
 
 

@@ -20,18 +20,19 @@ class Call(NamedTuple):
     """One request that reached the cloud.
 
     Attributes:
-        service: ``secrets_manager``, ``api``, ``location`` or ``oss``.
-        region: of the gateway for ``secrets_manager``; what the request says for ``api`` and ``location``; None for
-            ``oss``.
-        action: ``GetSecretValue``, ``PutObject``, ...; for ROA requests without an action name, method and path.
-        secret: the secret asked for; for the other services, the secret whose key signed the request.
+        service: ``secrets_manager``, ``dedicated``, ``api``, ``location``, ``oss``, ``sts``, ``metadata`` or
+            ``credentials_uri``.
+        region: of the gateway for ``secrets_manager``; name of the instance for ``dedicated``; what the request says
+            for ``api`` and ``location``; else None.
+        action: ``GetSecretValue``, ``PutObject``, ...; for requests without an action name, method and path.
+        secret: the secret asked for; for ``api``, ``location`` and ``oss``, the secret whose key signed the request.
         access_key_id: as the request says.
         status: HTTP status; 0 while there is no answer (in progress, hanging) and where none was sent.
         code: error code; where no answer was sent, the fault's kind, ``without an answer`` or ``dropped``; empty on
             success.
         started: monotonic seconds when the request had been read.
         ended: monotonic seconds of the answer's sending; ``math.inf`` while in progress.
-        given: the AccessKey id that a successful GetSecretValue handed out.
+        given: the AccessKey id that a successful answer handed out.
     """
 
     service: str

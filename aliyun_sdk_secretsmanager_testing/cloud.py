@@ -4,27 +4,35 @@ import os
 import shutil
 import tempfile
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .access_key import AccessKeyPair, new_access_key
 from .calls import Call
+from .client_key import ClientKeyFile, new_client_key
 from .clock import SystemClock
+from .credentials_uri.routes import PATH
+from .credentials_uri.state import Source
 from .faults import Fault
 from .judgement import Judgement
 from .keyring import IDENTITY, Owner
+from .metadata.state import BOTH, LONGEST_TOKEN, V1, V2, Instance
 from .oss.state import Store
 from .oss.uploads import Uploads
 from .secrets_manager.state import Secret, Vault
 from .service import Shared
+from .sts.state import OidcProvider, Roles
 
 if TYPE_CHECKING:
     from .server import Server
 
-SERVICES = ("secrets_manager", "api", "oss", "location")
+SERVICES = ("secrets_manager", "dedicated", "api", "oss", "location", "sts", "metadata", "credentials_uri")
+
+_ROLE = "local-cloud"
+_CLIENT_KEY_SECONDS = 5 * 365 * 24 * 60 * 60
 
 
 class LocalCloud:
-    """A cloud on this machine: Secrets Manager, RPC and ROA APIs and OSS, over HTTP on 127.0.0.1.
+    """A cloud on this machine, over HTTP on 127.0.0.1: Secrets Manager, RPC and ROA APIs, OSS, STS, instance metadata.
 
     Every request's signature is checked. The servers run in daemon threads from ``start`` to ``stop``.
 
@@ -39,24 +47,42 @@ class LocalCloud:
     Args:
         regions: with a gateway of Secrets Manager each; all have the same secrets.
         clock: for tests that move time; see ``MovableClock``.
+        dedicated: names of KMS instances, with a dedicated gateway each; all have the same secrets too.
+        metadata_address: host and port of the metadata service; None is a free port of 127.0.0.1. An instance has
+            it at ``("100.100.100.200", 80)``, an address that the machine must then have.
 
     Attributes:
-        identity: the application's own AccessKey; it may call GetSecretValue, and nothing else.
+        identity: the application's own AccessKey; it may call GetSecretValue and STS, and nothing else.
+        role_arn: of the role ``local-cloud``, which is there from the start.
+        oidc_provider_arn: of the OIDC provider that all roles trust.
     """
 
-    def __init__(self, regions: Sequence[str] = ("cn-hangzhou",), clock: Optional[SystemClock] = None) -> None:
+    def __init__(self, regions: Sequence[str] = ("cn-hangzhou",), clock: Optional[SystemClock] = None,
+                 dedicated: Sequence[str] = (), metadata_address: Optional[Tuple[str, int]] = None) -> None:
         if not regions or isinstance(regions, str):
             raise ValueError("regions is a sequence of at least one region id, not {!r}".format(regions))
+        if isinstance(dedicated, str):
+            raise ValueError("dedicated is a sequence of names, not {!r}".format(dedicated))
         self.regions = tuple(regions)
+        self.dedicated = tuple(dedicated)
+        self._regions: Dict[str, Sequence[Optional[str]]] = dict.fromkeys(SERVICES, (None,))
+        self._regions.update(secrets_manager=self.regions, dedicated=self.dedicated)
+        self._metadata_address = metadata_address
         self._clock = clock or SystemClock()
         self._shared = Shared(self._clock)
         self._vault = Vault(self._clock, self._shared.keyring)
         self._store = Store(self._clock)
         self._uploads = Uploads()
+        self._roles = Roles(self._clock, self._shared.keyring)
+        self._oidc_provider = OidcProvider(self._clock)
+        self._instance = Instance(self._clock, _ROLE)
+        self._source = Source(_ROLE)
         self._lock = threading.RLock()
-        self._servers: Dict[str, Server] = {}
+        self._servers: Dict[Tuple[str, Optional[str]], Server] = {}
         self._directory: Optional[str] = None
         self.identity = self.add_identity()
+        self.role_arn = self.create_role(_ROLE)
+        self.oidc_provider_arn = self._oidc_provider.arn
 
     def __repr__(self) -> str:
         state = "started" if self._servers else "stopped"
@@ -70,15 +96,19 @@ class LocalCloud:
         self.stop()
 
     def start(self) -> None:
-        """Open all servers, each on a free port."""
+        """Open all servers, each on a free port.
+
+        Raises:
+            OSError: ``metadata_address`` cannot be had.
+        """
         with self._lock:
             if self._servers:
                 raise RuntimeError("the local cloud is started already")
             from .certificates import ca_pem
+            self._servers = self._new_servers()
             self._directory = tempfile.mkdtemp(prefix="local-cloud-")
             with open(self.ca_file, "wb") as file:
                 file.write(ca_pem())
-            self._servers = self._new_servers()
             for server in self._servers.values():
                 server.open()
 
@@ -111,7 +141,18 @@ class LocalCloud:
         Args:
             region: None is the first.
         """
-        return self._server("secrets_manager@" + self._known_region(region or self.regions[0])).address
+        return self._server("secrets_manager", self._regions_of("secrets_manager", region)[0]).address
+
+    def dedicated_endpoint(self, name: Optional[str] = None) -> str:
+        """``127.0.0.1:PORT`` of a dedicated gateway (HTTPS only).
+
+        Args:
+            name: of the instance; None is the first.
+
+        Raises:
+            ValueError: there is no such instance.
+        """
+        return self._server("dedicated", self._regions_of("dedicated", name)[0]).address
 
     @property
     def api_endpoint(self) -> str:
@@ -129,6 +170,21 @@ class LocalCloud:
         return "http://" + self._server("oss").address
 
     @property
+    def sts_endpoint(self) -> str:
+        """``127.0.0.1:PORT`` of STS (HTTPS only)."""
+        return self._server("sts").address
+
+    @property
+    def metadata_endpoint(self) -> str:
+        """``127.0.0.1:PORT`` of the instance's metadata service, or ``metadata_address``; speaks HTTP."""
+        return self._server("metadata").address
+
+    @property
+    def credentials_uri(self) -> str:
+        """``http://127.0.0.1:PORT/credentials``, where new temporary credentials are (by HTTPS too)."""
+        return "http://{}{}".format(self._server("credentials_uri").address, PATH)
+
+    @property
     def control_url(self) -> str:
         """``http://127.0.0.1:PORT`` of these controls over HTTP."""
         return "http://" + self._server("control").address
@@ -137,9 +193,13 @@ class LocalCloud:
         """All addresses, by name, as the controls over HTTP and the process mode give them."""
         return {
             "regions": {region: self.gateway_endpoint(region) for region in self.regions},
+            "dedicated": {name: self.dedicated_endpoint(name) for name in self.dedicated},
             "api_endpoint": self.api_endpoint,
             "api_https_endpoint": self.api_https_endpoint,
             "oss_endpoint": self.oss_endpoint,
+            "sts_endpoint": self.sts_endpoint,
+            "metadata_endpoint": self.metadata_endpoint,
+            "credentials_uri": self.credentials_uri,
             "control_url": self.control_url,
             "ca_file": self.ca_file,
         }
@@ -244,7 +304,7 @@ class LocalCloud:
         return self._vault.rollback(name, grace)
 
     def add_identity(self, token: bool = False) -> AccessKeyPair:
-        """Make another key that may call GetSecretValue.
+        """Make another key that may call GetSecretValue and STS.
 
         Args:
             token: whether it is a temporary one with a SecurityToken.
@@ -260,6 +320,99 @@ class LocalCloud:
     def enable_key(self, access_key_id: str) -> None:
         """Switch a disabled key on again."""
         self._shared.keyring.enable(access_key_id, self._clock.monotonic())
+
+    # Other identities
+
+    def create_client_key(self, directory: Any, password: str, valid: Optional[float] = None) -> ClientKeyFile:
+        """Make a client key, which may call GetSecretValue on all gateways, shared and dedicated.
+
+        Args:
+            directory: where its file is written; it must exist.
+            password: of the private key in the file.
+            valid: seconds from now until it ends (five years if None); may be negative.
+
+        Returns:
+            Path and KeyId.
+        """
+        seconds = _CLIENT_KEY_SECONDS if valid is None else valid
+        now = self._clock.time()
+        file, public_key = new_client_key(directory, password, now, now + seconds)
+        started = self._clock.monotonic()
+        self._shared.keyring.add_client_key(file.key_id, public_key, started, started + seconds)
+        return file
+
+    def revoke_client_key(self, key_id: str) -> None:
+        """Let the gateways forget a client key."""
+        self._shared.keyring.end(key_id, self._clock.monotonic())
+
+    def create_role(self, name: str, external_id: Optional[str] = None, max_session_seconds: int = 3600,
+                    may_read_secrets: bool = True) -> str:
+        """Make a RAM role, which every identity, every role and the OIDC provider may assume.
+
+        Args:
+            name: of the role.
+            external_id: which AssumeRole must name.
+            max_session_seconds: the longest session, 900 to 43200.
+            may_read_secrets: whether its temporary credentials may call GetSecretValue.
+
+        Returns:
+            Its ARN.
+
+        Raises:
+            ValueError: the name is taken, or ``max_session_seconds`` cannot be.
+        """
+        return self._roles.create(name, external_id, max_session_seconds, may_read_secrets).arn
+
+    def revoke_temporary_credentials(self) -> None:
+        """Let the services refuse the token of all credentials given out so far for roles, before they end."""
+        self._roles.revoke()
+
+    def oidc_token(self, expires_in: float = 3600.0) -> str:
+        """A new token of the OIDC provider.
+
+        Args:
+            expires_in: seconds until it ends; may be negative.
+        """
+        return self._oidc_provider.issue(expires_in)
+
+    def revoke_oidc_token(self, token: str) -> None:
+        """Let STS refuse a token of the OIDC provider.
+
+        Raises:
+            ValueError: it is none, or is revoked already.
+        """
+        self._oidc_provider.revoke(token)
+
+    def set_metadata(self, mode: str = BOTH, role: Optional[str] = _ROLE, expires_in: float = LONGEST_TOKEN) -> None:
+        """Say how the metadata service answers, until said otherwise.
+
+        Args:
+            mode: ``v1``: there are no tokens; ``v2``: requests without one are refused; ``v1 and v2``: either way.
+            role: name of the instance's role; None where it has none.
+            expires_in: seconds until the credentials given out from now on end.
+
+        Raises:
+            ValueError: there is no such mode.
+            KeyError: there is no such role.
+        """
+        if mode not in (V1, V2, BOTH):
+            raise ValueError("the modes are {}, {} and {}, not {!r}".format(V1, V2, BOTH, mode))
+        if role is not None:
+            self._roles.find(role)
+        self._instance.mode, self._instance.role, self._instance.expires_in = mode, role, expires_in
+
+    def set_credentials_uri(self, role: str = _ROLE, expires_in: float = 3600.0) -> None:
+        """Say what the credentials URI gives out, until said otherwise.
+
+        Args:
+            role: name of the role whose credentials they are.
+            expires_in: seconds until they end.
+
+        Raises:
+            KeyError: there is no such role.
+        """
+        self._roles.find(role)
+        self._source.role, self._source.expires_in = role, expires_in
 
     # OSS
 
@@ -334,8 +487,9 @@ class LocalCloud:
         Where it has several, the first injected acts first; one without ``times`` acts until it is cleared.
 
         Args:
-            service: ``secrets_manager``, ``api``, ``oss`` or ``location``.
-            region: of Secrets Manager; None is all.
+            service: ``secrets_manager``, ``dedicated``, ``api``, ``oss``, ``location``, ``sts``, ``metadata`` or
+                ``credentials_uri``.
+            region: of Secrets Manager, or name of an instance with a dedicated gateway; None is all.
             times: how many requests meet it, all regions together; None is all until it is cleared.
 
         Raises:
@@ -359,13 +513,21 @@ class LocalCloud:
 
         Args:
             service: None is all.
-            region: of Secrets Manager; None is all.
+            region: of Secrets Manager, or name of an instance with a dedicated gateway; None is all.
+
+        Raises:
+            ValueError: there is no such service or region.
         """
         with self._lock:
-            chosen = SERVICES if service is None else (service,)
-            regions = {name: self._regions_of(name, region if name == "secrets_manager" else None) for name in chosen}
-            down = {(name, where) for name in chosen for where in regions[name]
-                    if self._shared.faults.of_server(name, where)}
+            if service is None:
+                places = [(name, where) for name, regions in self._regions.items() for where in regions
+                          if region in (None, where)]
+            else:
+                places = [(service, where) for where in self._regions_of(service, region)]
+            if not places:
+                raise ValueError("no region {!r}; there are {}".format(
+                    region, ", ".join(self.regions + self.dedicated)))
+            down = [(name, where) for name, where in places if self._shared.faults.of_server(name, where)]
             self._shared.faults.clear(service, region, self._clock.monotonic())
             for name, where in down:
                 self._settle(name, [where])
@@ -386,7 +548,7 @@ class LocalCloud:
 
         It could if at some moment from ``started`` to ``ended`` the services accepted a key that Secrets Manager had
         already answered (so that the process held it), or would have given: the key is what GetSecretValue gives at
-        that moment, and at least one region's gateway has no fault then.
+        that moment, and at least one gateway, shared or dedicated, has no fault then.
 
         Args:
             name: of the secret.
@@ -403,49 +565,64 @@ class LocalCloud:
         """
         if ended < started:
             raise ValueError("the call ended ({}) before it started ({})".format(ended, started))
-        return Judgement(self._shared, self.secret(name), self.regions, cool_down).at_some_moment(started, ended)
+        gateways = [(service, region) for service in ("secrets_manager", "dedicated")
+                    for region in self._regions[service]]
+        return Judgement(self._shared, self.secret(name), gateways, cool_down).at_some_moment(started, ended)
 
-    def _new_servers(self) -> "Dict[str, Server]":
+    def _new_servers(self) -> "Dict[Tuple[str, Optional[str]], Server]":
         # Only here: whoever imports the package for its names (pytest, at every start) needs no HTTP server.
         from .business_api.responses import BusinessApi
         from .certificates import server_context
         from .control.responses import Control
+        from .credentials_uri.responses import CredentialsUri
+        from .dedicated_gateway.responses import DedicatedGateway
+        from .metadata.responses import Metadata
         from .oss.responses import Oss
         from .secrets_manager.responses import SecretsManager
-        from .server import Server
-        context = server_context()
-        servers = {"secrets_manager@" + region: Server(SecretsManager(self._shared, self._vault, region), context,
-                                                       tls_only=True) for region in self.regions}
-        servers["api"] = Server(BusinessApi(self._shared, lambda: self.api_endpoint), context)
-        servers["oss"] = Server(Oss(self._shared, self._store, self.regions, self._uploads), context)
-        servers["control"] = Server(Control(self), context)
+        from .server import HOST, Server
+        from .sts.responses import Sts
+        shared, context = self._shared, server_context()
+        servers: Dict[Tuple[str, Optional[str]], Server] = {}
+        # First, for its address may not be free.
+        servers["metadata", None] = Server(Metadata(shared, self._roles, self._instance), context,
+                                           address=self._metadata_address or (HOST, 0))
+        for region in self.regions:
+            servers["secrets_manager", region] = Server(SecretsManager(shared, self._vault, region), context,
+                                                        tls_only=True)
+        for name in self.dedicated:
+            servers["dedicated", name] = Server(DedicatedGateway(shared, self._vault, name), context, tls_only=True)
+        servers["sts", None] = Server(Sts(shared, self._roles, self._oidc_provider), context, tls_only=True)
+        servers["credentials_uri", None] = Server(CredentialsUri(shared, self._roles, self._source), context)
+        servers["api", None] = Server(BusinessApi(shared, lambda: self.api_endpoint), context)
+        servers["oss", None] = Server(Oss(shared, self._store, self.regions, self._uploads), context)
+        servers["control", None] = Server(Control(self), context)
         return servers
 
-    def _server(self, name: str) -> "Server":
+    def _server(self, service: str, region: Optional[str] = None) -> "Server":
         try:
-            return self._servers[name]
+            return self._servers[service, region]
         except KeyError:
             raise RuntimeError("the local cloud is not started: use it in a with statement, or call start()") from None
-
-    def _known_region(self, region: str) -> str:
-        if region not in self.regions:
-            raise ValueError("no region {!r}; there are {}".format(region, ", ".join(self.regions)))
-        return region
 
     def _regions_of(self, service: str, region: Optional[str]) -> List[Optional[str]]:
         if service not in SERVICES:
             raise ValueError("no service {!r}; there are {}".format(service, ", ".join(SERVICES)))
-        if service != "secrets_manager":
-            if region is not None:
-                raise ValueError("{} has no regions here: leave region out".format(service))
-            return [None]
-        return list(self.regions) if region is None else [self._known_region(region)]
+        regions = self._regions[service]
+        if not regions:
+            raise ValueError("there is no dedicated gateway: name its instance with LocalCloud(dedicated=...)")
+        if region is None:
+            return list(regions)
+        if None in regions:
+            raise ValueError("{} has no regions here: leave region out".format(service))
+        if region not in regions:
+            raise ValueError("no region {!r}; there are {}".format(region, ", ".join(map(str, regions))))
+        return [region]
 
     def _settle(self, service: str, regions: Sequence[Optional[str]]) -> None:
         """Bring listening sockets into the state that the faults in force ask for."""
         from .certificates import server_context
         for region in regions:
-            server = self._server(service + "@" + region if region else service)
+            server = self._server(service, region)
             kinds = self._shared.faults.of_server(service, region)
             server.close()
             if "refuse" not in kinds:

@@ -1,5 +1,5 @@
 """Whether a call could have succeeded, decided from the cloud's own log alone."""
-from typing import List, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 from .calls import Call
 from .faults import Span
@@ -13,20 +13,22 @@ class Judgement:
     Args:
         shared: of the cloud.
         secret: the secret in question.
-        regions: of the gateways.
+        gateways: service and region of all that give secrets.
         cool_down: seconds; see ``LocalCloud.could_have_succeeded``.
     """
 
-    def __init__(self, shared: Shared, secret: Secret, regions: Sequence[str], cool_down: float) -> None:
+    def __init__(self, shared: Shared, secret: Secret, gateways: Sequence[Tuple[str, Optional[str]]],
+                 cool_down: float) -> None:
         self._keyring = shared.keyring
         self._secret = secret
         self._keys = shared.keyring.of_secret(secret.name)
-        self._faults = [shared.faults.spans("secrets_manager", region) for region in regions]
-        self._answers = list(shared.log.select(service="secrets_manager", secret=secret.name))
+        self._faults = [shared.faults.spans(service, region) for service, region in gateways]
+        services = {service for service, _ in gateways}
+        self._answers = [call for call in shared.log.select(secret=secret.name) if call.service in services]
         self._good = sorted(call.ended for call in self._answers if self._was_good(call))
         self._pauses = self._after_failures(cool_down) if cool_down > 0 else []
         if cool_down > 0:
-            self._pauses += self._after_refusals(shared, regions, cool_down)
+            self._pauses += self._after_refusals(shared, gateways, cool_down)
 
     def at_some_moment(self, started: float, ended: float) -> bool:
         """Whether a call could have succeeded at any moment between two, both included."""
@@ -52,11 +54,12 @@ class Judgement:
     def _after_failures(self, cool_down: float) -> List[Span]:
         return [self._pause(call.started, call.ended + cool_down) for call in self._answers if not self._was_good(call)]
 
-    def _after_refusals(self, shared: Shared, regions: Sequence[str], cool_down: float) -> List[Span]:
+    def _after_refusals(self, shared: Shared, gateways: Sequence[Tuple[str, Optional[str]]],
+                        cool_down: float) -> List[Span]:
         """A refused connection leaves no record, so one is taken to have been tried until the end of the fault."""
-        return [self._pause(span.end, span.end + cool_down) for region in regions
+        return [self._pause(span.end, span.end + cool_down) for service, region in gateways
                 for kind in ("refuse", "expired_certificate", "untrusted_certificate")
-                for span in shared.faults.spans("secrets_manager", region, kind)]
+                for span in shared.faults.spans(service, region, kind)]
 
     def _pause(self, began: float, over: float) -> Span:
         """From a failing attempt until the process asks again; a good answer ends it."""

@@ -2,29 +2,38 @@
 import hmac
 import math
 import threading
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from .access_key import AccessKeyPair
+from .signatures import rsa
 from .signatures.claim import Claim, Refused
 
 IDENTITY = "identity"
+UNPRIVILEGED = "unprivileged"
+CLIENT_KEY = "client key"
 MANAGED = "managed"
 
 
 class Owner(NamedTuple):
-    """Whose a key is: an application's identity (name None), or the managed key of a secret."""
+    """Whose a key is: an application's identity or its client key (name None), or the managed key of a secret.
+
+    ``UNPRIVILEGED`` is an identity that may not read secrets.
+    """
 
     kind: str
     name: Optional[str] = None
 
 
 class _Entry:
-    def __init__(self, pair: AccessKeyPair, owner: Owner, expires: float) -> None:
-        self.pair = pair
+    def __init__(self, owner: Owner, signed: Callable[[Claim], bool], token: Optional[str], start: float,
+                 expires: float) -> None:
         self.owner = owner
+        self.signed = signed
+        self.token = token
         self.expires = expires
         self.disabled = False
-        self.spans: List[Tuple[float, float]] = []
+        self.token_revoked = False
+        self.spans = [(start, expires)]
 
 
 class Keyring:
@@ -41,9 +50,27 @@ class Keyring:
             start: when they know it.
             expires: when its SecurityToken ends.
         """
+        def signed(claim: Claim) -> bool:
+            return claim.sign is not None and hmac.compare_digest(
+                claim.sign(pair.access_key_secret).encode("latin-1"),
+                claim.signature.encode("utf-8", "surrogateescape"))
+
         with self._lock:
-            entry = self._entries[pair.access_key_id] = _Entry(pair, owner, expires)
-            entry.spans.append((start, expires))
+            self._entries[pair.access_key_id] = _Entry(owner, signed, pair.security_token, start, expires)
+
+    def add_client_key(self, key_id: str, public_key: Any, start: float, end: float) -> None:
+        """Let the gateways of Secrets Manager know a client key.
+
+        Args:
+            public_key: of ``cryptography``.
+            start: when they know it.
+            end: when its certificate ends.
+        """
+        def signed(claim: Claim) -> bool:
+            return claim.sign is None and rsa.verified(public_key, claim.signature, claim.string_to_sign)
+
+        with self._lock:
+            self._entries[key_id] = _Entry(Owner(CLIENT_KEY), signed, None, start, end)
 
     def end(self, access_key_id: str, at: float) -> None:
         """Let the services forget a key at a time; never later than was said before."""
@@ -69,6 +96,11 @@ class Keyring:
         self.revive(access_key_id, at)
         with self._lock:
             self._entry(access_key_id).disabled = False
+
+    def revoke_token(self, access_key_id: str) -> None:
+        """Let the services take a key's SecurityToken for a wrong one."""
+        with self._lock:
+            self._entry(access_key_id).token_revoked = True
 
     def owner(self, access_key_id: Optional[str]) -> Optional[Owner]:
         """Whose a key is or was; None if there never was such a key."""
@@ -107,17 +139,15 @@ class Keyring:
                 raise Refused("unknown_key", claim=claim)
             if entry.disabled:
                 raise Refused("inactive_key", claim=claim)
-            if at >= entry.expires:
+            if at >= entry.expires and entry.owner.kind != CLIENT_KEY:
                 raise Refused("token_expired", claim=claim)
             if not self._valid(entry, at):
                 raise Refused("unknown_key", claim=claim)
-            pair, owner = entry.pair, entry.owner
-        expected = claim.sign(pair.access_key_secret)
-        if not hmac.compare_digest(expected.encode("latin-1"), claim.signature.encode("utf-8", "surrogateescape")):
+        if not entry.signed(claim):
             raise Refused("wrong_signature", claim=claim)
-        if claim.security_token != pair.security_token:
+        if entry.token_revoked or claim.security_token != entry.token:
             raise Refused("token_missing" if claim.security_token is None else "token_wrong", claim=claim)
-        return owner
+        return entry.owner
 
     def _entry(self, access_key_id: str) -> _Entry:
         return self._entries[access_key_id]

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 server on 127.0.0.1, TLS or plain on the same port, that can be closed and opened again on that port.
+"""One HTTP/1.1 server, TLS or plain on the same port, that can be closed and opened again on that port.
 
 cheroot parses the requests. Its thread pool is not used: a thread a connection lets any number of requests hang
 without starving the others, and lets a TLS handshake fail without holding up the next one.
@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from contextlib import suppress
-from typing import Any, Callable, List, Optional, Set
+from typing import Any, Callable, List, Optional, Set, Tuple
 
 from cheroot.makefile import MakeFile
 from cheroot.server import Gateway, HTTPConnection, HTTPServer
@@ -34,9 +34,14 @@ class Server:
         handler: answers one request; may raise ``Dropped`` to end the connection without an answer.
         context: TLS of the server.
         tls_only: refuse plain HTTP; otherwise the first byte of a connection tells which it is.
+        address: host and port to listen at; port 0 is a free one.
+
+    Raises:
+        OSError: the address cannot be had.
     """
 
-    def __init__(self, handler: Callable[[Request], Answer], context: ssl.SSLContext, tls_only: bool = False) -> None:
+    def __init__(self, handler: Callable[[Request], Answer], context: ssl.SSLContext, tls_only: bool = False,
+                 address: Tuple[str, int] = (HOST, 0)) -> None:
         self._context = context
         self._tls_only = tls_only
         self._protocol = _Protocol(handler)
@@ -44,13 +49,14 @@ class Server:
         self._socks: Set[socket.socket] = set()
         self._threads: List[threading.Thread] = []
         self._listening = False
-        self._listener = _bound(0)
+        self._host, port = address
+        self._listener = _bound(self._host, port)
         self.port: int = self._listener.getsockname()[1]
 
     @property
     def address(self) -> str:
         """``127.0.0.1:PORT``."""
-        return "{}:{}".format(HOST, self.port)
+        return "{}:{}".format(self._host, self.port)
 
     def open(self, context: Optional[ssl.SSLContext] = None) -> None:
         """Accept connections.
@@ -69,7 +75,7 @@ class Server:
         connect to that very port.
         """
         self.release()
-        self._listener = _bound(self.port)
+        self._listener = _bound(self._host, self.port)
 
     def release(self) -> None:
         """End everything, port and all, and wait for the threads."""
@@ -159,11 +165,15 @@ class Server:
             self._socks.discard(sock)
 
 
-def _bound(port: int) -> socket.socket:
+def _bound(host: str, port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if port:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((HOST, port))
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, "cannot listen on {}:{}: {}".format(host, port, error.strerror)) from None
     # The connections inherit it, so that this port can be bound again while they linger; not before a free port has
     # been found, which would then be looked for among ports in use.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -6,7 +6,7 @@ from .. import openapi
 from ..access_key import masked
 from ..calls import Subject
 from ..http import Answer, Request
-from ..keyring import IDENTITY, Owner
+from ..keyring import MANAGED, Owner
 from ..service import Shared
 from .routes import is_location
 
@@ -32,7 +32,7 @@ class BusinessApi(openapi.OpenApi):
 
     def perform(self, request: Request, owner: Owner) -> Answer:
         asked = openapi.operation(request)
-        if owner.kind == IDENTITY:
+        if owner.kind != MANAGED:
             return openapi.error(request, 403, "Forbidden.RAM", "User not authorized to operate on the specified "
                                  "resource: this AccessKey may only call Secrets Manager.")
         if is_location(asked.action, asked.version):

@@ -6,7 +6,7 @@ from typing import Callable, NamedTuple, Optional, Sequence
 from ..calls import Subject
 from ..faults import FORBIDDEN, THROTTLING
 from ..http import Answer, Request
-from ..keyring import IDENTITY
+from ..keyring import MANAGED
 from ..service import Service, Shared
 from ..signatures import oss_v1, oss_v2, oss_v4
 from ..signatures.claim import Claim, Refused
@@ -104,7 +104,7 @@ class Oss(Service):
             owner = self.shared.keyring.check(claim, self.shared.clock.monotonic())
         except Refused as refused:
             raise _error(refused) from None
-        if owner.kind == IDENTITY:
+        if owner.kind != MANAGED:
             raise NotLetIn("AccessDenied",
                            "You are forbidden to use OSS: this AccessKey may only call Secrets Manager.")
 

@@ -3,16 +3,19 @@
 https://www.alibabacloud.com/help/en/kms/developer-reference/api-getsecretvalue
 """
 import json
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
 from .. import openapi
 from ..calls import Subject
 from ..clock import utc
 from ..http import Answer, Request
-from ..keyring import IDENTITY, Owner
+from ..keyring import CLIENT_KEY, IDENTITY, Owner
 from ..service import Shared
 from .routes import ACTIONS, VERSION
 from .state import ROTATION_INTERVAL_SECONDS, Secret, SecretVersion, Vault
+
+# Whose keys may read secrets.
+READERS = (IDENTITY, CLIENT_KEY)
 
 
 class SecretsManager(openapi.OpenApi):
@@ -37,7 +40,7 @@ class SecretsManager(openapi.OpenApi):
         if method is None:
             return openapi.error(request, 404, "InvalidAction.NotFound",
                                  "Specified api is not found, please check your url and method.")
-        if owner.kind != IDENTITY:
+        if owner.kind not in READERS:
             return openapi.error(request, 403, "Forbidden.NoPermission",
                                  "This operation is forbidden by permission system.")
         answer: Answer = getattr(self, method)(request, asked.parameters)
@@ -51,13 +54,14 @@ class SecretsManager(openapi.OpenApi):
             secret = self._vault.find(parameters["SecretName"])
         except KeyError:
             return _not_found(request)
-        stage = parameters.get("VersionStage") or "ACSCurrent"
-        version = _chosen(secret, stage, parameters.get("VersionId"))
+        version = secret.version(parameters.get("VersionStage", ""), parameters.get("VersionId", ""))
         if version is None:
             return _not_found(request)
         extended = parameters.get("FetchExtendedConfig", "").lower() == "true"
         key = version.access_key
-        return openapi.answer(request, _document(secret, version, extended), root="GetSecretValueResponse",
+        document = describe(secret, version, extended)
+        document["VersionStages"] = {"VersionStage": document["VersionStages"]}
+        return openapi.answer(request, document, root="GetSecretValueResponse",
                               given=key.access_key_id if key else None)
 
 
@@ -65,15 +69,12 @@ def _not_found(request: Request) -> Answer:
     return openapi.error(request, 404, "Forbidden.ResourceNotFound", "Resource not found.")
 
 
-def _chosen(secret: Secret, stage: str, version_id: Optional[str]) -> Optional[SecretVersion]:
-    if version_id:
-        return next((version for version in secret.versions if version.version_id == version_id), None)
-    if stage == "ACSCurrent":
-        return secret.given()
-    return secret.previous() if stage == "ACSPrevious" else None
+def describe(secret: Secret, version: SecretVersion, extended: bool) -> Dict[str, Any]:
+    """What an answer says of a version of a secret, on every gateway.
 
-
-def _document(secret: Secret, version: SecretVersion, extended: bool) -> Dict[str, Any]:
+    Args:
+        extended: whether ExtendedConfig is among it.
+    """
     document: Dict[str, Any] = {
         "RequestId": openapi.request_id(),
         "SecretName": secret.name,
@@ -82,7 +83,7 @@ def _document(secret: Secret, version: SecretVersion, extended: bool) -> Dict[st
         "SecretData": version.data,
         "SecretDataType": "text",
         "SecretType": secret.secret_type,
-        "VersionStages": {"VersionStage": _stages(secret, version)},
+        "VersionStages": secret.stages(version),
     }
     if version.next_rotation is not None:
         document.update(AutomaticRotation="Enabled", RotationInterval="{}s".format(ROTATION_INTERVAL_SECONDS),
@@ -90,8 +91,3 @@ def _document(secret: Secret, version: SecretVersion, extended: bool) -> Dict[st
     if extended and secret.secret_type == "RAMCredentials":
         document["ExtendedConfig"] = json.dumps({"SecretSubType": "RamUserAccessKey", "UserName": "local-cloud"})
     return document
-
-
-def _stages(secret: Secret, version: SecretVersion) -> Any:
-    stages = {"ACSCurrent": secret.given(), "ACSPrevious": secret.previous()}
-    return [stage for stage, named in stages.items() if named is version]

@@ -77,18 +77,36 @@ class Secret:
         Args:
             at: monotonic seconds; None is now.
         """
-        return self._stages(at)[-1]
+        return self._published_by(at)[-1]
 
     def given_key(self, at: float) -> Optional[str]:
         """The id of the AccessKey that GetSecretValue would give at a time; None where it gives none."""
-        stages = self._stages(at)
+        stages = self._published_by(at)
         key = stages[-1].access_key if stages else None
         return key.access_key_id if key else None
 
     def previous(self) -> Optional[SecretVersion]:
         """The version that ACSPrevious names."""
-        stages = self._stages(None)
+        stages = self._published_by(None)
         return stages[-2] if len(stages) > 1 else None
+
+    def version(self, stage: str, version_id: str) -> Optional[SecretVersion]:
+        """The version that a request asks for; None where there is none.
+
+        Args:
+            stage: empty is ACSCurrent.
+            version_id: empty is the one that the stage names.
+        """
+        if version_id:
+            return next((version for version in self._versions if version.version_id == version_id), None)
+        if stage in ("", "ACSCurrent"):
+            return self.given()
+        return self.previous() if stage == "ACSPrevious" else None
+
+    def stages(self, version: SecretVersion) -> List[str]:
+        """The stages that name a version."""
+        named = {"ACSCurrent": self.given(), "ACSPrevious": self.previous()}
+        return [stage for stage, its in named.items() if its is version]
 
     def changes(self) -> List[float]:
         """When GetSecretValue began to give another version, monotonic seconds."""
@@ -100,7 +118,7 @@ class Secret:
             self._versions.append(version)
         self._published.append((at, version))
 
-    def _stages(self, at: Optional[float]) -> List[SecretVersion]:
+    def _published_by(self, at: Optional[float]) -> List[SecretVersion]:
         now = self._clock.monotonic() if at is None else at
         return [version for moment, version in self._published if moment <= now]
 

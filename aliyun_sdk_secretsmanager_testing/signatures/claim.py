@@ -14,14 +14,15 @@ class Claim(NamedTuple):
         signature: as sent.
         string_to_sign: recomputed from what arrived.
         security_token: as sent; None where there is none.
-        sign: computes the right signature from the AccessKey secret.
+        sign: computes the right signature from the AccessKey secret; None where it was made with a private key (see
+            ``rsa``).
     """
 
     access_key_id: str
     signature: str
     string_to_sign: bytes
     security_token: Optional[str]
-    sign: Callable[[str], str]
+    sign: Optional[Callable[[str], str]]
 
     def __repr__(self) -> str:
         return "Claim"
@@ -39,9 +40,9 @@ class Refused(Exception):
 
     Args:
         reason: ``unknown_key``, ``inactive_key``, ``wrong_signature``, ``token_missing``, ``token_wrong``,
-            ``token_expired``, ``wrong_md5``, ``missing`` (with ``name``), ``malformed`` (with ``name``), ``bad_date``,
-            ``expired``, ``unsupported`` (with ``name``), ``wrong_path``, ``skewed`` (with ``request_time``),
-            ``anonymous``. Each service has its own code for it.
+            ``token_expired``, ``wrong_md5``, ``wrong_sha256``, ``missing`` (with ``name``), ``malformed`` (with
+            ``name``), ``bad_date``, ``expired``, ``unsupported`` (with ``name``), ``wrong_path``, ``skewed`` (with
+            ``request_time``), ``anonymous``. Each service has its own code for it.
         detail: what its message may want to show.
     """
 

@@ -4,7 +4,7 @@ https://www.alibabacloud.com/help/en/sdk/product-overview/rpc-mechanism
 """
 import calendar
 import time
-from typing import Dict
+from typing import Callable, Dict, Optional
 from urllib.parse import quote
 
 from ..http import Pairs, Request, decoded_pairs, wire
@@ -14,6 +14,7 @@ from .claim import Claim, Refused, mac
 WINDOW_SECONDS = 15 * 60
 
 _DIGESTS = {"HMAC-SHA1": "sha1", "HMAC-SHA256": "sha256"}
+_RSA = "SHA256withRSA"
 _REQUIRED = ("Action", "Version", "AccessKeyId", "Timestamp", "SignatureMethod", "SignatureVersion", "SignatureNonce",
              "Signature")
 
@@ -47,16 +48,17 @@ def read(request: Request, now: float) -> Claim:
     for name in _REQUIRED:
         if not given.get(name):
             raise Refused("missing", name=name)
-    digest = _DIGESTS.get(given["SignatureMethod"])
-    if digest is None:
+    if given["SignatureMethod"] not in _DIGESTS and given["SignatureMethod"] != _RSA:
         raise Refused("unsupported", name="SignatureMethod")
+    if given["SignatureMethod"] == _RSA and given.get("SignatureType") != "PRIVATEKEY":
+        raise Refused("unsupported", name="SignatureType")
     if given["SignatureVersion"] != "1.0":
         raise Refused("unsupported", name="SignatureVersion")
     _check_timestamp(given["Timestamp"], now)
     check_body(request)
     string_to_sign = compose(request.method, pairs)
     return Claim(given["AccessKeyId"], given["Signature"], string_to_sign, given.get("SecurityToken") or None,
-                 lambda secret: mac(str(digest), secret + "&", string_to_sign))
+                 _hmac(given["SignatureMethod"], string_to_sign))
 
 
 def compose(method: str, pairs: Pairs) -> bytes:
@@ -64,6 +66,12 @@ def compose(method: str, pairs: Pairs) -> bytes:
     signed = sorted((name, value or "") for name, value in pairs if name != "Signature")
     canonical = "&".join(_encoded(name) + "=" + _encoded(value) for name, value in signed)
     return "{}&%2F&{}".format(method, _encoded(canonical)).encode("latin-1")
+
+
+def _hmac(method: str, string_to_sign: bytes) -> Optional[Callable[[str], str]]:
+    if method == _RSA:
+        return None
+    return lambda secret: mac(_DIGESTS[method], secret + "&", string_to_sign)
 
 
 def _encoded(text: str) -> str:

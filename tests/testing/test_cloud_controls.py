@@ -41,7 +41,9 @@ def test_the_endpoints(cloud, control):
     status, document = control("GET", "/")
     assert status == 200
     assert document["regions"] == {"cn-hangzhou": cloud.gateway_endpoint()}
-    for name in ("api_endpoint", "api_https_endpoint", "oss_endpoint", "control_url", "ca_file"):
+    assert document["dedicated"] == {}
+    for name in ("api_endpoint", "api_https_endpoint", "oss_endpoint", "sts_endpoint", "metadata_endpoint",
+                 "credentials_uri", "control_url", "ca_file"):
         assert document[name] == getattr(cloud, name)
     assert cloud.identity.access_key_secret not in json.dumps(document)
 
@@ -155,7 +157,8 @@ def test_the_properties_file(cloud, tmp_path):
 def process():
     environment = dict(os.environ, PYTHONPATH=ROOT, PYTHONWARNINGS="ignore")
     running = subprocess.Popen([sys.executable, "-m", "aliyun_sdk_secretsmanager_testing", "--region", "cn-hangzhou",
-                                "--region", "cn-beijing", "--secret", "app/key"], env=environment,
+                                "--region", "cn-beijing", "--secret", "app/key", "--dedicated", "kst-hangzhou"],
+                               env=environment,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     yield running
     running.kill()
@@ -168,6 +171,7 @@ def process():
 def test_the_cloud_as_a_process(process, end):
     document = json.loads(process.stdout.readline().decode())
     assert sorted(document["regions"]) == ["cn-beijing", "cn-hangzhou"]
+    assert list(document["dedicated"]) == ["kst-hangzhou"]
     assert document["secrets"] == ["app/key"]
     assert send(document["control_url"], "POST", "/secrets/rotate", {"name": "app/key"})[0] == 200
     with open(document["ca_file"], "rb") as file:

@@ -2,10 +2,12 @@
 import math
 
 import pytest
+import requests
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud, MovableClock
 
+from .client_keys import PASSWORD, Signer
 from .conftest import client_of, wait_until
 from .sdk_requests import answer, get_secret_value
 
@@ -226,6 +228,54 @@ def test_a_held_key_counts_during_the_cool_down(cloud, clock, judge):
     fetch(cloud)
     clock.advance(1)
     assert judge(1, 2, cool_down=5)
+
+
+@pytest.fixture
+def with_dedicated(clock, tmp_path):
+    """A cloud with a dedicated gateway, whose shared one is down, and a function that asks the dedicated one."""
+    with LocalCloud(clock=clock, dedicated=("kst-one",)) as cloud:
+        cloud.create_secret("app/key")
+        cloud.inject("secrets_manager", Fault.refuse())
+        signer = Signer(cloud.create_client_key(tmp_path, PASSWORD))
+        body = b"\x0a\x07app/key"
+        yield cloud, lambda: requests.post("https://" + cloud.dedicated_endpoint(), data=body, verify=cloud.ca_file,
+                                           headers=signer.headers(body, clock.time()), timeout=10).status_code
+
+
+def test_a_dedicated_gateway_counts_as_a_shared_one_does(with_dedicated, clock):
+    cloud, ask = with_dedicated
+    beginning = clock.monotonic()
+
+    def judge(started, ended, **more):
+        return cloud.could_have_succeeded("app/key", beginning + started, beginning + ended, **more)
+
+    clock.advance(1)
+    assert judge(0, 1)  # it would have given the key
+    cloud.inject("dedicated", Fault.status(503), times=1)
+    clock.advance(1)
+    assert not judge(1, 2)
+    assert ask() == 503
+    clock.advance(1)
+    assert not judge(2, 3, cool_down=5)
+    assert ask() == 200  # it gave the key, which is held from now on
+    cloud.inject("dedicated", Fault.status(503))
+    clock.advance(1)
+    assert judge(3.5, 4, cool_down=5)
+    cloud.rotate("app/key")
+    clock.advance(1)
+    assert not judge(4, 5)
+
+
+def test_cool_down_after_connections_that_a_dedicated_gateway_refused(with_dedicated, clock):
+    cloud, _ = with_dedicated
+    beginning = clock.monotonic()
+    cloud.inject("dedicated", Fault.refuse())
+    clock.advance(5)
+    cloud.clear("dedicated")
+    clock.advance(10)
+    assert cloud.could_have_succeeded("app/key", beginning + 5, beginning + 6)
+    assert not cloud.could_have_succeeded("app/key", beginning + 5, beginning + 7.9, cool_down=3)
+    assert cloud.could_have_succeeded("app/key", beginning + 5, beginning + 8, cool_down=3)
 
 
 def test_bad_questions(cloud, clock):

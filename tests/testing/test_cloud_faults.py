@@ -10,10 +10,12 @@ import time
 import oss2
 import pytest
 import requests
+import urllib3
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
 
+from .client_keys import PASSWORD, Signer
 from .conftest import client_of, wait_until
 from .sdk_requests import answer, get_secret_value, rpc
 
@@ -239,6 +241,101 @@ def test_the_location_service_has_faults_of_its_own(cloud, client):
     assert answer(client, request)["Success"] is True
 
 
+@pytest.fixture
+def other_services(clock, tmp_path):
+    """A cloud, and a function a service that gives its status and code."""
+    with LocalCloud(clock=clock, dedicated=("kst-one", "kst-two")) as cloud:
+        cloud.create_secret("app/key")
+        body = b"\x0a\x07app/key"
+        signer = Signer(cloud.create_client_key(tmp_path, PASSWORD))
+        token = cloud.oidc_token()
+
+        def send(method, url, **more):
+            response = requests.request(method, url, verify=cloud.ca_file, timeout=10, **more)
+            if len(response.content) < int(response.headers["Content-Length"]):
+                raise requests.ConnectionError("an old requests does not notice")
+            return response.status_code, cloud.calls()[-1].code
+
+        yield cloud, {
+            ("sts", None): lambda: send("POST", "https://" + cloud.sts_endpoint, data={
+                "Action": "AssumeRoleWithOIDC", "Version": "2015-04-01", "RoleArn": cloud.role_arn,
+                "OIDCProviderArn": cloud.oidc_provider_arn, "OIDCToken": token, "RoleSessionName": "session"}),
+            ("metadata", None): lambda: send("GET", "http://{}/latest/meta-data/ram/security-credentials/".format(
+                cloud.metadata_endpoint)),
+            ("credentials_uri", None): lambda: send("GET", cloud.credentials_uri.replace("http", "https")),
+            ("dedicated", "kst-two"): lambda: send("POST", "https://" + cloud.dedicated_endpoint("kst-two"), data=body,
+                                                   headers=signer.headers(body, clock.time())),
+        }
+
+
+@pytest.mark.parametrize("fault, answers", [
+    (Fault.status(503), [(503, "ServiceUnavailableTemporary")] * 4),
+    (Fault.throttling(), [(400, "Throttling.User"), (429, "Throttling"), (429, "Throttling"),
+                          (429, "Rejected.Throttling")]),
+    (Fault.forbidden(), [(403, "NoPermission"), (403, "Forbidden"), (403, "Forbidden"),
+                         (403, "Forbidden.NoPermission")]),
+    (Fault.html(502), [(502, "html")] * 4),
+    (Fault.body(b"x", 418), [(418, "body")] * 4),
+    (Fault.slow(0.01), [(200, "")] * 4),
+    (Fault.drip(0.01), [(200, "")] * 4),
+])
+def test_answers_of_the_other_services_with_faults(other_services, fault, answers):
+    cloud, asks = other_services
+    for (service, region), expected in zip(asks, answers):
+        cloud.inject(service, fault, region, times=1)
+        assert asks[service, region]() == expected
+        assert asks[service, region]() == (200, "")
+
+
+@pytest.mark.parametrize("fault", [Fault.reset(), Fault.cut(), Fault.refuse()])
+def test_connections_of_the_other_services_with_faults(other_services, fault):
+    cloud, asks = other_services
+    for (service, region), ask in asks.items():
+        cloud.inject(service, fault, region)
+        with pytest.raises((requests.RequestException, urllib3.exceptions.HTTPError)):  # old requests let it out
+            ask()
+        cloud.clear(service, region)
+        assert ask() == (200, "")
+
+
+@pytest.mark.parametrize("fault", [Fault.expired_certificate(), Fault.untrusted_certificate()])
+def test_certificates_of_the_other_services_with_faults(other_services, fault):
+    cloud, asks = other_services
+    for (service, region), ask in asks.items():
+        if service != "metadata":  # which the client asks by HTTP
+            cloud.inject(service, fault, region)
+            with pytest.raises(requests.exceptions.SSLError):
+                ask()
+            cloud.clear()
+            assert ask() == (200, "")
+
+
+def test_other_services_hang_and_are_let_go(other_services):
+    cloud, asks = other_services
+    for (service, region), ask in asks.items():
+        cloud.inject(service, Fault.hang(), region)
+        thread, results = background(ask)
+        wait_until(lambda: [call for call in cloud.calls(service) if call.ended == math.inf])
+        cloud.clear(region=region)
+        thread.join(5)
+        assert results == [(200, "")]
+
+
+def test_a_fault_of_one_service_or_instance_spares_the_others(other_services):
+    cloud, asks = other_services
+    for fault in (Fault.status(503), Fault.refuse()):
+        for service, region in [("sts", None), ("metadata", None), ("credentials_uri", None), ("dedicated", "kst-one")]:
+            cloud.inject(service, fault, region)
+            assert {ask() for name, ask in asks.items() if name != (service, region)} == {(200, "")}
+            cloud.clear(service)
+    cloud.inject("dedicated", Fault.status(503))
+    assert asks["dedicated", "kst-two"]() == (503, "ServiceUnavailableTemporary")
+    cloud.clear("dedicated", "kst-one")
+    assert asks["dedicated", "kst-two"]() == (503, "ServiceUnavailableTemporary")
+    cloud.clear(region="kst-two")
+    assert asks["dedicated", "kst-two"]() == (200, "")
+
+
 @pytest.mark.parametrize("arguments, message", [
     (("nonsense", Fault.reset()), "no service 'nonsense'"),
     (("secrets_manager", Fault.reset(), "nowhere"), "no region 'nowhere'"),
@@ -246,12 +343,17 @@ def test_the_location_service_has_faults_of_its_own(cloud, client):
     (("api", Fault.reset(), None, 0), "1 or more"),
     (("api", Fault.refuse(), None, 1), "cannot be counted"),
     (("location", Fault.refuse()), "inject refuse there"),
+    (("dedicated", Fault.reset()), "no dedicated gateway"),
+    (("dedicated", Fault.reset(), "kst-one"), "no dedicated gateway"),
+    (("sts", Fault.reset(), "cn-hangzhou"), "no regions"),
 ])
 def test_faults_that_cannot_be(cloud, arguments, message):
     with pytest.raises(ValueError, match=message):
         cloud.inject(*arguments)
     with pytest.raises(ValueError, match="no service"):
         cloud.clear("nonsense")
+    with pytest.raises(ValueError, match="no region 'nowhere'; there are cn-hangzhou"):
+        cloud.clear(region="nowhere")
 
 
 def test_fault_arguments_are_checked():

@@ -1,0 +1,1 @@
+"""A credentials URI: whoever asks there gets new temporary credentials."""

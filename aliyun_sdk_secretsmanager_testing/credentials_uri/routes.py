@@ -1,0 +1,3 @@
+"""The path of the credentials."""
+
+PATH = "/credentials"

@@ -1,0 +1,1 @@
+"""Secrets Manager behind a dedicated gateway: Dedicated KMS, ``GetSecretValue`` in Protocol Buffers."""

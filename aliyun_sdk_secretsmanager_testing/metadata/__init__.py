@@ -1,0 +1,1 @@
+"""The metadata service of an ECS instance: the temporary credentials of its role."""

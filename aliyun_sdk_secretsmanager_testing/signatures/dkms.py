@@ -1,0 +1,59 @@
+"""Dedicated KMS, ``dkms-gcs-0.2``: an ``Authorization: Bearer`` header over the body's hash and the ``x-kms-`` headers.
+
+https://www.alibabacloud.com/help/en/kms/
+"""
+import calendar
+import email.utils
+import hashlib
+
+from ..http import Request
+from .claim import Claim, Refused
+from .rpc import WINDOW_SECONDS
+
+# With three c's, as the real service has it.
+KEY_ID = "x-kms-acccesskeyid"
+
+_SCHEME = "Bearer "
+_METHOD = "RSA_PKCS1_SHA_256"
+_REQUIRED = ("x-kms-apiversion", "x-kms-apiname", "x-kms-signaturemethod", KEY_ID, "content-type", "content-sha256",
+             "date", "authorization")
+
+
+def read(request: Request, now: float) -> Claim:
+    """Read the claim of a request, and check its body against its hash.
+
+    Args:
+        now: seconds since 1970.
+
+    Raises:
+        Refused: a header is missing or wrong, the Date is more than 15 minutes off, or the body is not the one that
+            Content-SHA256 was made of.
+    """
+    headers = request.headers
+    for name in _REQUIRED:
+        if not headers.get(name):
+            raise Refused("missing", name=name)
+    if headers["x-kms-signaturemethod"] != _METHOD:
+        raise Refused("unsupported", name="x-kms-signaturemethod")
+    if not headers["authorization"].startswith(_SCHEME):
+        raise Refused("malformed", name="authorization")
+    if hashlib.sha256(request.body()).hexdigest().upper() != headers["content-sha256"]:
+        raise Refused("wrong_sha256", name="content-sha256")
+    _check_date(headers["date"], now)
+    return Claim(headers[KEY_ID], headers["authorization"][len(_SCHEME):], compose(request), None, None)
+
+
+def compose(request: Request) -> bytes:
+    """The string to sign: method, three headers, the ``x-kms-`` headers, and the path with its query."""
+    headers = request.headers
+    lines = [request.method] + [headers[name] for name in ("content-sha256", "content-type", "date")]
+    lines += [name + ":" + headers[name] for name in sorted(headers) if name.startswith("x-kms-")]
+    return "\n".join(lines + [request.target]).encode("latin-1")
+
+
+def _check_date(text: str, now: float) -> None:
+    parsed = email.utils.parsedate(text)
+    if parsed is None:
+        raise Refused("bad_date", name="date")
+    if abs(calendar.timegm(parsed) - now) > WINDOW_SECONDS:
+        raise Refused("expired", name="date")
