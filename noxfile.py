@@ -78,6 +78,13 @@ def oss(session, versions, marks):
     session.run("python", "-m", "pytest", "-q", "-m", marks, "tests/oss", *session.posargs)
 
 
+@nox.session(python=["3.9", "3.11"])
+def parity(session):
+    """The official client, as backend and as witness of what ours send and answer."""
+    install(session, ".[test]", "aliyun-secret-manager-client", "alibabacloud-dkms-gcs==1.0.2")
+    session.run("python", "-m", "pytest", "-q", "tests/parity", *session.posargs)
+
+
 @nox.session
 def sdk_suites(session):
     """The SDKs' own tests, with the proxies in place of the clients."""

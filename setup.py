@@ -19,8 +19,16 @@ VERSION = re.search(
 ).group(1)
 
 OSS = ["oss2>=2.7.0"]
-TESTING = OSS + ["cheroot", "trustme", "crcmod", "click", "rich"]
-TEST = TESTING + ["pytest", "hypothesis"]
+# The last version for Python 3.6 is 0.3.6, which lacks what credentials_type=default needs.
+IDENTITIES = [
+    "alibabacloud-credentials>=1.0.0; python_version>='3.7'",
+    "alibabacloud-credentials>=0.3.6; python_version<'3.7'",
+]
+ALL = OSS + IDENTITIES
+SECRET_MANAGER_CLIENT = ["aliyun-secret-manager-client>=0.1.5"]
+CLI = ["click", "rich"]
+TESTING = OSS + CLI + ["cheroot", "trustme", "crcmod"]
+TEST = TESTING + IDENTITIES + ["pytest", "hypothesis", "protobuf"]
 DEV = TEST + ["mypy", "ruff", "nox", "types-requests"]
 
 setup(
@@ -37,9 +45,18 @@ setup(
         "aliyun-python-sdk-core>=2.13.36",
         "aliyun-python-sdk-kms>=2.15.0",
         "requests",
-        "cryptography",
+        "cryptography>=3.1",
     ],
-    extras_require={"oss": OSS, "all": OSS, "testing": TESTING, "test": TEST, "dev": DEV},
+    extras_require={
+        "oss": OSS,
+        "identities": IDENTITIES,
+        "all": ALL,
+        "secret-manager-client": SECRET_MANAGER_CLIENT,
+        "cli": CLI,
+        "testing": TESTING,
+        "test": TEST,
+        "dev": DEV,
+    },
     entry_points={
         "console_scripts": ["managed-credentials = aliyun_sdk_secretsmanager_testing.cli:main"],
         "pytest11": ["managed_credentials = aliyun_sdk_secretsmanager_testing.pytest_plugin"],

@@ -14,8 +14,8 @@ from .ak_expire_handler import AKExpireHandler
 from .cache import Cache, Subscriber
 from .clock import Clock
 from .exceptions import ConfigurationError
-from .gateways import SharedGateway
-from .identities import AccessKeyIdentity
+from .gateways import Gateway, gateway_classes
+from .identities import identity_from, identity_of
 from .lease import Lease
 from .refresher import Refresher
 from .secrets_manager import Fetch, SecretsManager
@@ -40,6 +40,13 @@ class ManagedCredentials:
     Args:
         settings: the configuration.
         fetch: what reads a secret; None reads from Secrets Manager.
+        identity: who asks the shared gateways instead of the settings' identity: a client or provider of
+            ``alibabacloud_credentials``, or anything with ``get_credentials()``.
+        secrets_client: what reads secrets instead of the settings' gateways: a ``SecretManagerCacheClient`` of
+            ``aliyun-secret-manager-client``, or anything with ``get_secret_info(name)``.
+
+    Raises:
+        ConfigurationError: a client key cannot be opened, an extra is missing, or what is handed in is none of these.
 
     Example::
 
@@ -47,12 +54,12 @@ class ManagedCredentials:
             access_key = credentials.get("my-secret")
     """
 
-    def __init__(self, settings: Settings, fetch: Optional[Fetch] = None) -> None:
+    def __init__(
+        self, settings: Settings, fetch: Optional[Fetch] = None, identity: Any = None, secrets_client: Any = None
+    ) -> None:
         self.settings = settings
-        identity = AccessKeyIdentity(settings)
-        self._secrets_manager = SecretsManager(
-            [SharedGateway(gateway, identity) for gateway in settings.shared_gateways], _clock
-        )
+        self._gateways = _gateways(settings, identity, secrets_client)
+        self._secrets_manager = SecretsManager(self._gateways, _clock)
         self._cache = Cache(
             fetch or self._secrets_manager.fetch,
             _clock,
@@ -70,16 +77,21 @@ class ManagedCredentials:
             _instances.add(self)
 
     @classmethod
-    def from_properties(cls, path: Optional[str] = None) -> "ManagedCredentials":
+    def from_properties(
+        cls, path: Optional[str] = None, identity: Any = None, secrets_client: Any = None
+    ) -> "ManagedCredentials":
         """Return the credentials that a properties file describes, its ``secret_names`` read.
 
         Args:
             path: the file; None takes the one that ``ConfigLoader`` says.
+            identity: as ``ManagedCredentials`` takes it; the file then needs no ``credentials_type``.
+            secrets_client: as ``ManagedCredentials`` takes it; the file then needs no gateway.
 
         Raises:
             ConfigurationError: the file cannot be read, or a key is missing or wrong.
         """
-        credentials = cls(load_settings(path))
+        settings = load_settings(path, identity=identity is None, gateways=secrets_client is None)
+        credentials = cls(settings, identity=identity, secrets_client=secrets_client)
         credentials._preload()
         return credentials
 
@@ -238,6 +250,8 @@ class ManagedCredentials:
         self._lock = threading.RLock()
         self._cache.after_fork_in_child()
         self._secrets_manager.forget_threads()
+        for gateway in self._gateways:
+            gateway.after_fork_in_child()
         for client in list(self._clients.values()):
             alive = client.reference()
             if alive is not None:
@@ -245,6 +259,20 @@ class ManagedCredentials:
                     client.after_fork(alive)
                 except Exception:
                     logger.exception("secret %r: a client keeps sockets of its parent process", client.secret_name)
+
+
+def _gateways(settings: Settings, identity: Any, secrets_client: Any) -> List[Gateway]:
+    """Return the ways to Secrets Manager, the dedicated ones first, being the nearer."""
+    if secrets_client is not None:
+        from .secret_manager_client import HandedInClient
+
+        return [HandedInClient(secrets_client)]
+    dedicated_class, shared_class = gateway_classes(settings.secrets_client)
+    gateways: List[Gateway] = [dedicated_class(each) for each in settings.dedicated_gateways]
+    if settings.shared_gateways:
+        who = identity_of(settings.identity) if identity is None else identity_from(identity)
+        gateways += [shared_class(each, who) for each in settings.shared_gateways]
+    return gateways
 
 
 _instances_lock = threading.RLock()  # guards _instances

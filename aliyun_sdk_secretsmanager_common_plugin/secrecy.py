@@ -7,12 +7,13 @@ import re
 _VALUE = r"(?:(?!%(?:25)*26)[^\s\"'&,}\\])+"
 _SENSITIVE = [
     re.compile(
-        r"(?i)((?<![a-z_])(?:x-(?:acs|oss|kms)-)?security-?token(?:\\*[\"'])?"
+        r"(?i)((?<![a-z_])(?:(?:x-(?:acs|oss|kms)-)?security-?token|oidc-?token|access-?key-?secret)(?:\\*[\"'])?"
         r"(?:\s*[:=]\s*|%(?:25)*3D)(?:b(?=[\"']))?(?:\\*[\"'])?)"
         + _VALUE
     ),
     re.compile(r"(?i)(\bauthorization[\"']?\s*[:=]\s*b?[\"'])[^\"']+"),
     re.compile(r"(?i)(\bauthorization\s*[:=]\s*)(?:(?:acs|bearer|oss\S*)\s+)?" + _VALUE),
+    re.compile(r"(\"SecretData\"\s*:\s*\")(?:[^\"\\]|\\+.)+"),
     re.compile(r"((?:[?&]|\bx-oss-)[Ss]ignature=|[\"']Signature[\"']: [\"'])" + _VALUE),
 ]
 
@@ -33,12 +34,20 @@ class SensitiveFilter(logging.Filter):
             message = record.getMessage()
         except Exception:
             return True  # a broken record: logging itself reports it
-        masked = message
-        for sensitive in _SENSITIVE:
-            masked = sensitive.sub(r"\1******", masked)
+        masked = _mask(message)
         if masked != message:
             record.msg, record.args = masked, ()
+        if record.exc_info:
+            traceback = logging.Formatter().formatException(record.exc_info)
+            if _mask(traceback) != traceback:
+                record.exc_text, record.exc_info = _mask(traceback), None
         return True
+
+
+def _mask(text: str) -> str:
+    for sensitive in _SENSITIVE:
+        text = sensitive.sub(r"\1******", text)
+    return text
 
 
 _FILTER = SensitiveFilter()

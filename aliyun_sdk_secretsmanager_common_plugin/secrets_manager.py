@@ -1,25 +1,32 @@
-"""GetSecretValue over the configured regions: order, deadline, backoff."""
+"""GetSecretValue over the configured regions: order, hedge, deadline, backoff."""
 
 import itertools
 import logging
+import math
+import queue
 import random
 import threading
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from aliyunsdkcore.acs_exception import error_code
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
 from .access_key import AccessKey, parse_secret
 from .clock import Clock
-from .exceptions import ConfigurationError, SecretFormatError
-from .gateways import SharedGateway, UntrustedGateway
+from .exceptions import ConfigurationError
+from .gateways import Gateway, UntrustedGateway
+from .identities import IdentityError
 
 logger = logging.getLogger(__name__)
 
 # Seconds for which it is worth asking one more region.
 LEAST_SHARE = 0.05
+# Seconds after which a region that has not answered is overtaken: the next one is asked, too.
+HEDGE = 1.0
 
 _RETRYABLE_CODES = ("Rejected.Throttling", "ServiceUnavailableTemporary", "InternalFailure")
+# What a dedicated gateway says of a client key, its own: other gateways have others.
+_UNKNOWN_CLIENT_KEY = "Unauthorized"
 
 
 class Fetched(NamedTuple):
@@ -51,12 +58,12 @@ def equal_jitter(seconds: float) -> float:
     return seconds / 2 + random.uniform(0, seconds / 2)
 
 
-def no_answer(where: str, secret_name: str, seconds: float) -> ClientException:
+def no_answer(whence: str, secret_name: str, seconds: float) -> ClientException:
     """Return the error for a deadline that is over."""
     return ClientException(
         error_code.SDK_HTTP_ERROR,
-        "Secrets Manager in {}, secret {!r}: no answer within {:.1f} s; check the endpoint and the network".format(
-            where, secret_name, max(seconds, 0)),
+        "secret {!r}: no answer within {:.1f} s from {}; check the endpoint and the network".format(
+            secret_name, seconds, whence),
     )
 
 
@@ -67,12 +74,15 @@ class SecretsManager:
     is wall time, which no socket timeout is (a slow name server, a dripping answer).
     """
 
-    def __init__(self, gateways: Sequence[SharedGateway], clock: Clock) -> None:
+    def __init__(self, gateways: Sequence[Gateway], clock: Clock) -> None:
         self._gateways = list(gateways)
         self._clock = clock
-        self._lock = threading.Lock()  # guards _requests, and who takes the answer of each
-        self._requests: Dict[Tuple[str, SharedGateway], _Request] = {}
-        self._last_good = self._gateways[0] if self._gateways else None
+        # Guards what is below, and who takes the answer of each request.
+        self._lock = threading.Lock()
+        self._requests: Dict[Tuple[str, Gateway], _Request] = {}
+        self._last_good: Optional[Gateway] = None
+        self._unwell: Set[Gateway] = set()  # those that failed, hung or were overtaken, and gave no good answer since
+        self._seconds: Dict[Gateway, float] = {}  # that the last good answer of each took
 
     def fetch(self, secret_name: str, timeout: float, retry: bool, late: LateAnswer) -> Fetched:
         """Return the current version of a secret.
@@ -81,7 +91,7 @@ class SecretsManager:
             secret_name: which secret.
             timeout: seconds of wall time for all of it.
             retry: whether to ask again, with backoff, after every region failed and time is left.
-            late: called, in another thread, with an answer that came after its share of the time was over.
+            late: called, as a rule in another thread, with each good answer that came when nobody waited for it.
 
         Raises:
             ServerException: Secrets Manager refused, or failed.
@@ -91,133 +101,242 @@ class SecretsManager:
         """
         if not self._gateways:
             raise ConfigurationError("the settings name no gateway of Secrets Manager; set cache_client_region_id")
-        deadline = self._clock.monotonic() + timeout
         delays: Iterator[float] = itertools.chain((0.5, 1.0, 2.0), itertools.repeat(4.0)) if retry else iter(())
-        while True:
-            fetched, errors = self._ask_regions(secret_name, deadline, late)
-            if fetched is not None:
-                return fetched
-            delay = equal_jitter(next(delays, 0.0))
-            hopeful = _is_worth_a_region(errors[-1]) and any(_is_worth_an_attempt(error) for error in errors)
-            if not hopeful or not 0 < delay < deadline - self._clock.monotonic():
-                raise errors[-1]
-            self._clock.sleep(delay)
+        inquiry = _Inquiry(self, self._clock, secret_name, timeout, late)
+        try:
+            while True:
+                fetched, errors = inquiry.ask_regions()
+                if fetched is not None:
+                    return fetched
+                delay = equal_jitter(next(delays, 0.0))
+                hopeful = _is_worth_a_region(errors[-1]) and any(_is_worth_an_attempt(error) for error in errors)
+                if not hopeful or not 0 < delay < inquiry.deadline - self._clock.monotonic():
+                    raise errors[-1]
+                self._clock.sleep(delay)
+        finally:
+            self._leave(inquiry)
+            errors = []  # no reference cycle with the traceback
 
-    def _ask_regions(
-        self, secret_name: str, deadline: float, late: LateAnswer
-    ) -> Tuple[Optional[Fetched], List[Exception]]:
-        errors: List[Exception] = []
-        gateways = sorted(self._gateways, key=lambda gateway: gateway is not self._last_good)
-        for asked, gateway in enumerate(gateways):
-            share = (deadline - self._clock.monotonic()) / (len(gateways) - asked)
-            if errors and share < LEAST_SHARE:
-                break
-            try:
-                fetched = self._ask(secret_name, gateway, share, late)
-            except (ServerException, ClientException, SecretFormatError) as error:
-                logger.debug("secret %r: %r failed: %s", secret_name, gateway, error)
-                errors.append(error)
-                if not _is_worth_a_region(error):
-                    break
+    def in_order(self) -> List[Gateway]:
+        """Return the gateways as they are to be asked: the last good one, healthy ones, the others; near before far.
+
+        One that was never asked counts as healthy, and as far.
+        """
+        with self._lock:
+            return sorted(self._gateways, key=lambda gateway: (
+                gateway is not self._last_good, gateway in self._unwell, self._seconds.get(gateway, math.inf)))
+
+    def ask(self, inquiry: "_Inquiry", gateway: Gateway, timeout: float) -> None:
+        """Tell ``inquiry`` of the end of a request to ``gateway``: the one in progress, else one of its own."""
+        with self._lock:
+            key = (inquiry.secret_name, gateway)
+            request = self._requests.get(key)
+            is_new = request is None
+            if request is None:
+                request = self._requests[key] = _Request(self, self._clock, inquiry, gateway, timeout)
+            elif inquiry not in request.inquiries:
+                request.inquiries.append(inquiry)
+        if is_new:
+            request.start()
+
+    def distrust(self, gateways: Iterable[Gateway]) -> None:
+        """Ask others before ``gateways``, which let us wait, until they answer well."""
+        with self._lock:
+            self._unwell.update(gateways)
+
+    def finish(self, request: "_Request") -> None:
+        """Called by the thread of ``request`` at its end."""
+        asked_by = request.inquiries[0]
+        with self._lock:
+            if self._requests.get(request.key) is request:
+                del self._requests[request.key]
+            if request.fetched is None:
+                self._unwell.add(request.gateway)
             else:
-                self._last_good = gateway
-                return fetched, errors
-        return None, errors
-
-    def _ask(self, secret_name: str, gateway: SharedGateway, share: float, late: LateAnswer) -> Fetched:
-        until = self._clock.monotonic() + share
-        while True:
-            remaining = until - self._clock.monotonic()
-            if remaining <= 0:
-                break
-            with self._lock:
-                request = self._requests.get((secret_name, gateway))
-                ours = request is None
-                if request is None:
-                    request = _Request(self, secret_name, gateway, remaining, late)
-                    self._requests[request.key] = request
-            if ours:
-                request.start()
-            request.done.wait(remaining)
-            with self._lock:
-                if not request.done.is_set():
-                    request.abandoned = True
-                    break
-            # One that was there before us may have read before the rotation that we are asked about.
-            if ours:
-                return request.result()
-        raise no_answer("{} ({})".format(gateway.region_id, gateway.endpoint), secret_name, share)
+                self._unwell.discard(request.gateway)
+                self._seconds[request.gateway] = request.seconds
+                if not asked_by.left:
+                    self._last_good = request.gateway
+            for inquiry in request.inquiries:
+                if not inquiry.left:
+                    inquiry.ended.put(request)
+            is_late = asked_by.left
+        if is_late:
+            asked_by.hand_over(request)
 
     def forget_threads(self) -> None:
         """In a forked child, where the threads of the parent are not."""
         self._lock = threading.Lock()
         self._requests.clear()
 
-    def finish(self, request: "_Request") -> None:
-        """Called by the thread of ``request`` at its end."""
+    def _leave(self, inquiry: "_Inquiry") -> None:
         with self._lock:
-            if self._requests.get(request.key) is request:
-                del self._requests[request.key]
-            request.done.set()
-            abandoned = request.abandoned
-        if abandoned and request.fetched is not None:
-            request.late(request.secret_name, request.fetched)
+            inquiry.left = True
+        while not inquiry.ended.empty():
+            inquiry.hand_over(inquiry.ended.get())
+
+
+class _Inquiry:
+    """One fetch: which gateways it has asked, and what has come of it.
+
+    Attributes:
+        deadline: when it is over, by the monotonic clock.
+        ended: the requests that ended and were not looked at yet.
+        left: whether nobody waits for it any more.
+    """
+
+    def __init__(
+        self, secrets_manager: SecretsManager, clock: Clock, secret_name: str, timeout: float, late: LateAnswer
+    ) -> None:
+        self.secret_name = secret_name
+        self._began = clock.monotonic()
+        self.deadline = self._began + timeout
+        self.ended: queue.Queue[_Request] = queue.Queue()
+        self.left = False
+        self._secrets_manager = secrets_manager
+        self._clock = clock
+        self._late = late
+        self._to_ask: List[Gateway] = []
+        self._waiting: Dict[Gateway, float] = {}  # until when for whom
+        self._latest: Optional[Gateway] = None  # who was asked last
+        self._next_at = 0.0  # when it is overtaken by the next one
+        self._silent: List[Gateway] = []  # those that were waited for in vain
+        self._errors: List[BaseException] = []
+
+    def ask_regions(self) -> Tuple[Optional[Fetched], List[BaseException]]:
+        """Ask each gateway once, and return the first good answer; None where there is none, with the errors."""
+        self._to_ask = self._secrets_manager.in_order()
+        self._waiting, self._silent, self._errors = {}, [], []
+        self._ask_next()
+        while self._waiting:
+            request = self._next_end()
+            if request is None:
+                self._time_is_up()
+            elif request.inquiries[0] is not self:
+                self._ask(request.gateway)  # that one may have read before the rotation that we are asked about
+            elif request.fetched is not None:
+                return request.fetched, []
+            else:
+                self._failed(request)
+        if self._silent:
+            self._errors.append(no_answer(
+                " and ".join(dict.fromkeys(gateway.waiting_for() for gateway in self._silent)),
+                self.secret_name,
+                self._clock.monotonic() - self._began,
+            ))
+        errors, self._errors = self._errors, []
+        errors.sort(key=_is_worth_a_region, reverse=True)  # a final one is the one to raise
+        return None, errors
+
+    def hand_over(self, request: "_Request") -> None:
+        """Hand over the answer of a request, if it is a good one, that nobody waited for."""
+        if request.fetched is not None:
+            self._late(self.secret_name, request.fetched)
+
+    def _next_end(self) -> Optional["_Request"]:
+        """Return the next request that ends, None when it is time to do without."""
+        wake_at = min(self._waiting.values())
+        if self._to_ask:
+            wake_at = min(wake_at, self._next_at)
+        try:
+            return self.ended.get(timeout=max(0, wake_at - self._clock.monotonic()))
+        except queue.Empty:
+            return None
+
+    def _time_is_up(self) -> None:
+        now = self._clock.monotonic()
+        if self._to_ask and now >= self._next_at:
+            self._secrets_manager.distrust(self._waiting)
+            self._ask_next()
+        else:
+            over = [gateway for gateway, until in self._waiting.items() if now >= until]
+            self._secrets_manager.distrust(over)
+            self._silent += over
+            for gateway in over:
+                del self._waiting[gateway]
+
+    def _failed(self, request: "_Request") -> None:
+        error, request.error = request.error, None  # no reference cycle with the traceback
+        assert error is not None
+        logger.debug("secret %r: %r failed: %s", self.secret_name, request.gateway, error)
+        self._errors.append(error)
+        self._waiting.pop(request.gateway, None)
+        if not _is_worth_a_region(error):
+            self._to_ask.clear()
+        elif request.gateway is self._latest:  # for another one the next was asked when it was overtaken
+            self._ask_next()
+
+    def _ask_next(self) -> None:
+        remaining = self.deadline - self._clock.monotonic()
+        if remaining < LEAST_SHARE and (self._waiting or self._errors):
+            self._to_ask.clear()
+        if self._to_ask:
+            self._next_at = self._clock.monotonic() + min(HEDGE, remaining / len(self._to_ask))
+            self._latest = self._to_ask.pop(0)
+            self._ask(self._latest)
+
+    def _ask(self, gateway: Gateway) -> None:
+        """Ask ``gateway``, for its share of the time that is left."""
+        now = self._clock.monotonic()
+        remaining = self.deadline - now
+        share = max(remaining / (1 + len(self._to_ask)), min(HEDGE, remaining))
+        self._waiting[gateway] = now + share
+        self._secrets_manager.ask(self, gateway, max(share, LEAST_SHARE))
 
 
 class _Request:
-    """One request to one gateway, in a thread of its own."""
+    """One request to one gateway, in a thread of its own.
+
+    Attributes:
+        inquiries: who is told of its end; its answer is for the first of them alone, who asked.
+    """
 
     def __init__(
-        self,
-        owner: SecretsManager,
-        secret_name: str,
-        gateway: SharedGateway,
-        timeout: float,
-        late: LateAnswer,
+        self, secrets_manager: SecretsManager, clock: Clock, inquiry: _Inquiry, gateway: Gateway, timeout: float
     ) -> None:
-        self.key = (secret_name, gateway)
-        self.secret_name = secret_name
-        self.late = late
-        self.done = threading.Event()
-        self.abandoned = False
+        self.key = (inquiry.secret_name, gateway)
+        self.gateway = gateway
+        self.inquiries = [inquiry]
         self.fetched: Optional[Fetched] = None
-        self._owner = owner
-        self._gateway = gateway
+        self.seconds = 0.0
+        self.error: Optional[BaseException] = None
+        self._secrets_manager = secrets_manager
+        self._clock = clock
         self._timeout = timeout
-        self._error: Optional[BaseException] = None
 
     def start(self) -> None:
         try:
             threading.Thread(target=self._run, name="managed-credentials-fetch", daemon=True).start()
         except RuntimeError as error:  # the system gives no more threads
-            self._error = ClientException(error_code.SDK_HTTP_ERROR, "cannot ask Secrets Manager: {}".format(error))
-            self._owner.finish(self)
+            self.error = ClientException(error_code.SDK_HTTP_ERROR, "cannot ask Secrets Manager: {}".format(error))
+            self._secrets_manager.finish(self)
 
     def _run(self) -> None:
+        secret_name, gateway = self.key
         started = next_start()
+        began = self._clock.monotonic()
         try:
-            answer = self._gateway.get_secret_value(self.secret_name, self._timeout)
-            self.fetched = Fetched(started, parse_secret(self.secret_name, answer))
+            answer = gateway.get_secret_value(secret_name, self._timeout)
+            self.seconds = self._clock.monotonic() - began
+            self.fetched = Fetched(started, parse_secret(secret_name, answer))
         except BaseException as error:
-            self._error = error
+            self.error = error
         finally:
-            self._owner.finish(self)
-
-    def result(self) -> Fetched:
-        if self.fetched is None:
-            assert self._error is not None
-            raise self._error
-        return self.fetched
+            self._secrets_manager.finish(self)
 
 
-def _is_worth_a_region(error: Exception) -> bool:
+def _is_worth_a_region(error: BaseException) -> bool:
     """Return whether another region may do better: this one did not answer, or not as Secrets Manager does."""
     if isinstance(error, ServerException):
         return (error.get_http_status() or 0) >= 500 or error.get_http_status() == 429 \
-            or error.get_error_code() in _RETRYABLE_CODES
+            or error.get_error_code() in _RETRYABLE_CODES + (_UNKNOWN_CLIENT_KEY,)
     return isinstance(error, ClientException)
 
 
-def _is_worth_an_attempt(error: Exception) -> bool:
+def _is_worth_an_attempt(error: BaseException) -> bool:
     """Return whether the same region may do better in a moment; a certificate will not."""
+    if isinstance(error, IdentityError):
+        return error.retryable
+    if isinstance(error, ServerException) and error.get_error_code() == _UNKNOWN_CLIENT_KEY:
+        return False
     return _is_worth_a_region(error) and not isinstance(error, UntrustedGateway)

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import re
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Tuple, Union
 
 from .exceptions import ConfigurationError
 
@@ -15,12 +15,43 @@ DEFAULT_CONFIG_NAME = "managed_credentials_providers.properties"
 CONFIG_VARIABLE = "MANAGED_CREDENTIALS_CONFIG"
 CA_VARIABLE = "ALIBABA_CLOUD_CA_BUNDLE"
 
-CREDENTIALS_TYPES = ("ak",)
+CREDENTIALS_TYPES = (
+    "ak",
+    "token",
+    "sts_token",
+    "ram_role",
+    "sts",
+    "ecs_ram_role",
+    "oidc_role_arn",
+    "credentials_uri",
+    "default",
+    "client_key",
+)
+SECRETS_CLIENTS = ("native", "aliyun-secret-manager-client")
 KEYS = (
     "credentials_type",
     "credentials_access_key_id",
     "credentials_access_secret",
+    "credentials_access_token_id",
+    "credentials_access_token",
+    "credentials_security_token",
+    "credentials_role_arn",
+    "credentials_role_session_name",
+    "credentials_policy",
+    "credentials_external_id",
+    "credentials_duration_seconds",
+    "credentials_sts_endpoint",
+    "credentials_sts_region_id",
+    "credentials_oidc_provider_arn",
+    "credentials_oidc_token_file_path",
+    "credentials_role_name",
+    "credentials_uri",
+    "client_key_private_key_path",
+    "client_key_password_from_env_variable",
+    "client_key_password_from_file_path",
     "cache_client_region_id",
+    "cache_client_dkms_config_info",
+    "secrets_client",
     "secret_names",
     "refresh_interval_milliseconds",
     "fetch_timeout_milliseconds",
@@ -30,20 +61,11 @@ KEYS = (
     "monitor_period_milliseconds",
     "monitor_customer_milliseconds",
 )
-# Keys of the existing plugin that other identities and gateways need.
-UNSUPPORTED_KEYS = (
-    "cache_client_dkms_config_info",
-    "client_key_password_from_env_variable",
-    "client_key_password_from_file_path",
-    "client_key_private_key_path",
-    "credentials_access_token",
-    "credentials_access_token_id",
-    "credentials_policy",
-    "credentials_role_arn",
-    "credentials_role_name",
-    "credentials_role_session_name",
-)
+# One of them in the environment, and no file is needed.
+SUFFICIENT_KEYS = ("credentials_type", "cache_client_dkms_config_info")
 REGION_FIELDS = ("regionId", "endpoint", "vpc", "caFilePath")
+INSTANCE_FIELDS = ("regionId", "endpoint", "clientKeyFile", "passwordFromFilePath", "passwordFromFilePathName",
+                   "passwordFromEnvVariable", "ignoreSslCerts", "caFilePath")
 
 _BLANKS = " \t\f"
 
@@ -67,6 +89,44 @@ class ConfigLoader:
         return ConfigLoader._config_name or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG_NAME
 
 
+class ClientKeySettings(NamedTuple):
+    """A client key of an application access point: its file as KMS gave it, and the password that opens it."""
+
+    key_file: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "ClientKeySettings({!r})".format(self.key_file)
+
+
+class IdentitySettings(NamedTuple):
+    """Who we are when we ask Secrets Manager: ``credentials_type`` and its keys; those of other types are empty.
+
+    ``sts_endpoint`` is host or host:port, empty for the library's own; ``ca_file`` is what STS's certificate is
+    verified against, None for the system's CAs.
+    """
+
+    credentials_type: str = ""
+    access_key_id: str = ""
+    access_key_secret: str = ""
+    security_token: str = ""
+    role_arn: str = ""
+    role_session_name: str = ""
+    policy: str = ""
+    external_id: str = ""
+    duration_seconds: int = 3600
+    sts_endpoint: str = ""
+    oidc_provider_arn: str = ""
+    oidc_token_file: str = ""
+    role_name: str = ""
+    uri: str = ""
+    client_key: Optional[ClientKeySettings] = None
+    ca_file: Optional[str] = None
+
+    def __repr__(self) -> str:
+        return "IdentitySettings({!r})".format(self.credentials_type)
+
+
 class SharedGatewaySettings(NamedTuple):
     """A shared gateway of Secrets Manager: one entry of ``cache_client_region_id``."""
 
@@ -75,12 +135,23 @@ class SharedGatewaySettings(NamedTuple):
     ca_file: Optional[str] = None
 
 
+class DedicatedGatewaySettings(NamedTuple):
+    """A dedicated gateway (DKMS), that of a KMS instance: one entry of ``cache_client_dkms_config_info``."""
+
+    region_id: str
+    endpoint: str
+    client_key: ClientKeySettings
+    ca_file: Optional[str] = None
+    ignore_certificate: bool = False
+
+
 class Settings(NamedTuple):
     """What the configuration says, times in seconds; ``replay_...`` is how much of an OSS body is kept for a replay."""
 
-    access_key_id: str = ""
-    access_key_secret: str = ""
+    identity: IdentitySettings = IdentitySettings()
     shared_gateways: Tuple[SharedGatewaySettings, ...] = ()
+    dedicated_gateways: Tuple[DedicatedGatewaySettings, ...] = ()
+    secrets_client: str = "native"
     secret_names: Tuple[str, ...] = ()
     refresh_interval: float = 3600.0
     fetch_timeout: float = 10.0
@@ -93,27 +164,29 @@ class Settings(NamedTuple):
         return "Settings(shared_gateways=[{}], secret_names={!r})".format(regions, list(self.secret_names))
 
 
-def load_settings(path: Optional[str] = None) -> Settings:
+def load_settings(path: Optional[str] = None, identity: bool = True, gateways: bool = True) -> Settings:
     """Return the settings of the properties file, each key overridden by an environment variable of its name.
 
     Args:
         path: the file; None takes the one that ``ConfigLoader`` says. Where that is nowhere named and does not
             exist, the environment alone may hold all keys.
+        identity: whether the file must say who asks; False where the program hands that in.
+        gateways: whether the file must name a gateway; False where the program hands in what reads secrets.
 
     Raises:
         ConfigurationError: the file cannot be read, or a key is missing or wrong; the message says which.
     """
     named = path is not None or ConfigLoader.get_config_name() != DEFAULT_CONFIG_NAME
     path = os.path.abspath(path or ConfigLoader.get_config_name())
-    if not named and not os.path.exists(path) and "credentials_type" in os.environ:
+    if not named and not os.path.exists(path) and any(key in os.environ for key in SUFFICIENT_KEYS):
         values: Dict[str, str] = {}
     else:
         values = read_properties(path)
     for key in values:
-        if key not in KEYS + UNSUPPORTED_KEYS:
+        if key not in KEYS:
             logger.warning("%s: unknown key %r%s", path, _name(key), _did_you_mean(_name(key), KEYS))
-    values.update((key, os.environ[key]) for key in KEYS + UNSUPPORTED_KEYS if key in os.environ)
-    return _Properties(path, values).settings()
+    values.update((key, os.environ[key]) for key in KEYS if key in os.environ)
+    return _Properties(path, values).settings(identity, gateways)
 
 
 def read_properties(path: str) -> Dict[str, str]:
@@ -171,31 +244,53 @@ def _did_you_mean(name: str, known: Tuple[str, ...]) -> str:
     return "; did you mean {!r}?".format(near[0]) if near else ""
 
 
+ENDPOINT_REMEDY = "write it without scheme and path, as host or host:port"
+
+_KEY_PAIR = {"access_key_id": "credentials_access_key_id", "access_key_secret": "credentials_access_secret"}
+_ASSUMED = dict(_KEY_PAIR, role_arn="credentials_role_arn", role_session_name="credentials_role_session_name")
+# By credentials_type: the fields of IdentitySettings that it needs, and their keys.
+_IDENTITY_KEYS: Dict[str, Dict[str, str]] = {
+    "ak": _KEY_PAIR,
+    "token": {"access_key_id": "credentials_access_token_id", "access_key_secret": "credentials_access_token"},
+    "sts_token": dict(_KEY_PAIR, security_token="credentials_security_token"),
+    "ram_role": _ASSUMED,
+    "sts": _ASSUMED,
+    "oidc_role_arn": {
+        "role_arn": "credentials_role_arn",
+        "oidc_provider_arn": "credentials_oidc_provider_arn",
+        "oidc_token_file": "credentials_oidc_token_file_path",
+    },
+    "credentials_uri": {"uri": "credentials_uri"},
+}
+# The names that Alibaba Cloud's runtimes (RRSA of ACK, for one) give to some of them.
+_VARIABLES = {
+    "credentials_role_arn": "ALIBABA_CLOUD_ROLE_ARN",
+    "credentials_oidc_provider_arn": "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+    "credentials_oidc_token_file_path": "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
+    "credentials_role_session_name": "ALIBABA_CLOUD_ROLE_SESSION_NAME",
+    "credentials_uri": "ALIBABA_CLOUD_CREDENTIALS_URI",
+}
+
+
 class _Properties:
     """The raw values of one file, and what is made of them."""
 
-    def __init__(self, path: str, values: Mapping[str, str]) -> None:
-        self._path = path
+    def __init__(self, file: str, values: Mapping[str, str]) -> None:
+        self._file = file
         self._values = values
 
-    def settings(self) -> Settings:
-        credentials_type = self._required("credentials_type", "the known types are: " + ", ".join(CREDENTIALS_TYPES))
-        if credentials_type not in CREDENTIALS_TYPES:
-            self._fail(
-                "credentials_type",
-                "{!r} is unknown{}; the known types are: {}".format(
-                    credentials_type, _did_you_mean(credentials_type, CREDENTIALS_TYPES), ", ".join(CREDENTIALS_TYPES)
-                ),
-            )
-        for key in UNSUPPORTED_KEYS:
-            if self._values.get(key):
-                self._fail(key, "is not supported by this version; take it out, and use credentials_type=ak and "
-                                "cache_client_region_id")
-        for_ak = "credentials_type=ak needs it"
+    def settings(self, identity: bool, gateways: bool) -> Settings:
+        shared = self._entries("cache_client_region_id", REGION_FIELDS, self._shared_gateway)
+        dedicated = self._entries("cache_client_dkms_config_info", INSTANCE_FIELDS, self._dedicated_gateway)
+        if gateways and not shared and not dedicated:
+            self._fail("cache_client_region_id", 'is missing or empty; write [{"regionId": "cn-hangzhou"}], or name '
+                                                 "dedicated gateways in cache_client_dkms_config_info")
         return Settings(
-            access_key_id=self._required("credentials_access_key_id", for_ak),
-            access_key_secret=self._required("credentials_access_secret", for_ak),
-            shared_gateways=self._shared_gateways(),
+            # A dedicated gateway brings its client key; who asks is for the shared ones.
+            identity=self._identity() if identity and shared else IdentitySettings(),
+            shared_gateways=shared,
+            dedicated_gateways=dedicated,
+            secrets_client=self._one_of("secrets_client", SECRETS_CLIENTS, SECRETS_CLIENTS[0]),
             secret_names=self._secret_names(),
             refresh_interval=self._seconds("refresh_interval_milliseconds", Settings().refresh_interval),
             fetch_timeout=self._seconds("fetch_timeout_milliseconds", Settings().fetch_timeout),
@@ -205,13 +300,17 @@ class _Properties:
         )
 
     def _fail(self, key: str, problem: str) -> NoReturn:
-        source = "the environment" if key in os.environ else self._path
+        source = "the environment" if key in os.environ else self._file
         raise ConfigurationError("{}: {} {}".format(source, key, problem))
 
+    def _optional(self, key: str) -> str:
+        return self._values.get(key, "") or os.environ.get(_VARIABLES.get(key, ""), "")
+
     def _required(self, key: str, why: str) -> str:
-        value = self._values.get(key, "")
+        value = self._optional(key)
         if not value:
-            self._fail(key, "is missing or empty; " + why)
+            variable = ", here or as the environment variable " + _VARIABLES[key] if key in _VARIABLES else ""
+            self._fail(key, "is missing or empty; {}{}".format(why, variable))
         return value
 
     def _seconds(self, key: str, default: float) -> float:
@@ -237,44 +336,156 @@ class _Properties:
             self._fail("secret_names", "has an empty name; write the names of secrets, separated by commas")
         return names
 
-    def _shared_gateways(self) -> Tuple[SharedGatewaySettings, ...]:
-        key = "cache_client_region_id"
-        example = 'write [{"regionId": "cn-hangzhou"}]'
-        text = self._required(key, example)
+    def _one_of(self, key: str, known: Tuple[str, ...], default: str) -> str:
+        value = self._values.get(key, "") or default
+        if value not in known:
+            self._fail(key, "{!r} is unknown{}; the known ones are: {}".format(
+                value, _did_you_mean(value, known), ", ".join(known)))
+        return value
+
+    def _identity(self) -> IdentitySettings:
+        self._required("credentials_type", "the known types are: " + ", ".join(CREDENTIALS_TYPES))
+        credentials_type = self._one_of("credentials_type", CREDENTIALS_TYPES, "")
+        why = "credentials_type={} needs it".format(credentials_type)
+        fields: Dict[str, Any] = {"credentials_type": credentials_type}
+        for field, key in _IDENTITY_KEYS.get(credentials_type, {}).items():
+            fields[field] = self._required(key, why)
+        if credentials_type == "client_key":
+            fields["client_key"] = ClientKeySettings(
+                self._path(self._required("client_key_private_key_path", why)), self._client_key_password(why))
+        if credentials_type in ("ram_role", "sts", "oidc_role_arn"):
+            fields.update(self._role())
+        if credentials_type == "oidc_role_arn":
+            fields["oidc_token_file"] = self._path(fields["oidc_token_file"])
+        if credentials_type == "ecs_ram_role":
+            fields["role_name"] = self._values.get("credentials_role_name", "")
+        if credentials_type == "credentials_uri" and not re.match(r"https?://[^/?#\s]+", fields["uri"]):
+            self._fail("credentials_uri", "is no URL; write it as http://host:port/path")
+        return IdentitySettings(ca_file=self._ca_bundle(), **fields)
+
+    def _role(self) -> Dict[str, Any]:
+        """What is optional where a role is assumed."""
+        endpoint = self._values.get("credentials_sts_endpoint", "")
+        if endpoint and not _is_endpoint(endpoint):
+            self._fail("credentials_sts_endpoint", "is {!r}; {}".format(endpoint, ENDPOINT_REMEDY))
+        region_id = self._values.get("credentials_sts_region_id", "")
+        duration = self._values.get("credentials_duration_seconds", "") or str(IdentitySettings().duration_seconds)
+        if not re.match(r"[0-9]{3,5}\Z", duration) or int(duration) < 900:
+            self._fail("credentials_duration_seconds", "is {!r}; write 900 or more seconds".format(duration))
+        return {
+            "role_session_name": self._optional("credentials_role_session_name"),
+            "policy": self._values.get("credentials_policy", ""),
+            "external_id": self._values.get("credentials_external_id", ""),
+            "duration_seconds": int(duration),
+            "sts_endpoint": endpoint or (region_id and "sts.{}.aliyuncs.com".format(region_id)),
+        }
+
+    def _client_key_password(self, why: str) -> str:
+        variable, file = (self._values.get("client_key_password_from_" + source, "")
+                          for source in ("env_variable", "file_path"))
+        if not variable and not file:
+            self._fail("client_key_password_from_file_path", "is missing or empty; {}, or "
+                       "client_key_password_from_env_variable, the name of an environment variable".format(why))
+        return self._password(variable, file, lambda problem: self._fail(
+            "client_key_password_from_" + ("env_variable" if variable else "file_path"), problem))
+
+    def _password(self, variable: str, file: str, fail: Callable[[str], NoReturn]) -> str:
+        """Return the password in an environment variable or a file."""
+        if variable:
+            password = os.environ.get(variable, "")
+            if not password:
+                fail("names the environment variable {!r}, which is not set; set it to the password".format(variable))
+            return password
+        path, password, problem = self._path(file), "", ""
+        try:
+            with open(path, encoding="utf-8-sig") as opened:
+                password = opened.read().strip()
+        except OSError as error:
+            problem = error.strerror or "cannot be read"
+        except UnicodeDecodeError:
+            problem = "it is no UTF-8 text"
+        if not password:
+            fail("names the file {}: {}; write the password into it".format(path, problem or "it is empty"))
+        return password
+
+    def _entries(self, key: str, fields: Tuple[str, ...], make: Callable[..., Any]) -> Tuple[Any, ...]:
+        """Return what ``make`` makes of each object in a JSON list."""
+        text = self._values.get(key, "")
+        if not text:
+            return ()
+        example = 'write [{"regionId": "cn-hangzhou"}]' if fields is REGION_FIELDS else 'write [{"regionId": ' \
+            '"cn-hangzhou", "endpoint": "...", "clientKeyFile": "...", "passwordFromFilePath": "..."}]'
         problem = ""
         try:
-            regions = json.loads(text)
+            entries = json.loads(text)
         except ValueError as error:
             problem = "is no JSON at column {}: {}; {}".format(
                 getattr(error, "colno", "?"), getattr(error, "msg", "?"), example)
         if problem:  # out of the handler: the error of json holds the text
             self._fail(key, problem)
-        if not isinstance(regions, list) or not regions:
+        if not isinstance(entries, list) or not entries:
             self._fail(key, "is no JSON list of regions; " + example)
-        return tuple(self._shared_gateway(region, at) for at, region in enumerate(regions, 1))
+        made = []
+        for at, entry in enumerate(entries, 1):
+            def fail(problem: str, at: int = at) -> NoReturn:
+                self._fail(key, "entry {} {}".format(at, problem))
 
-    def _shared_gateway(self, region: Any, at: int) -> SharedGatewaySettings:
-        def fail(problem: str) -> NoReturn:
-            self._fail("cache_client_region_id", "entry {} {}".format(at, problem))
+            if not isinstance(entry, dict):
+                fail("is no JSON object; " + example)
+            for field in entry:
+                if field not in fields:
+                    logger.warning("%s: unknown field %r in %s%s", self._file, field, key,
+                                   _did_you_mean(field, fields))
+            made.append(make(entry, fail))
+        return tuple(made)
 
-        if not isinstance(region, dict):
-            fail('is no JSON object; write {"regionId": "cn-hangzhou"}')
-        for field in region:
-            if field not in REGION_FIELDS:
-                logger.warning("%s: unknown field %r in cache_client_region_id%s", self._path, field,
-                               _did_you_mean(field, REGION_FIELDS))
-        region_id, endpoint, ca_file = (self._text(region, field, fail) for field in
-                                        ("regionId", "endpoint", "caFilePath"))
-        if not region_id:
-            fail('has no "regionId"; name a region, such as "cn-hangzhou"')
-        vpc = {"true": True, "false": False}.get(str(region.get("vpc", False)).lower())
-        if vpc is None:
-            fail('has "vpc": {!r}; write true or false'.format(region["vpc"]))
+    def _shared_gateway(self, region: Dict[str, Any], fail: Callable[[str], NoReturn]) -> SharedGatewaySettings:
+        region_id = self._region_id(region, fail)
+        endpoint = self._text(region, "endpoint", fail)
+        vpc = self._flag(region, "vpc", fail)
         if not endpoint:
             endpoint = "{}.{}.aliyuncs.com".format("kms-vpc" if vpc else "kms", region_id)
-        if not re.match(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\Z", endpoint):
-            fail('has "endpoint": {!r}; write it without scheme and path, as host or host:port'.format(endpoint))
-        return SharedGatewaySettings(region_id, endpoint, self._ca_file(ca_file, fail))
+        return SharedGatewaySettings(region_id, self._endpoint(endpoint, fail), self._ca_file(region, fail))
+
+    def _dedicated_gateway(self, instance: Dict[str, Any], fail: Callable[[str], NoReturn]) -> DedicatedGatewaySettings:
+        region_id = self._region_id(instance, fail)
+        endpoint, key_file, variable, file, file_key = (self._text(instance, field, fail) for field in (
+            "endpoint", "clientKeyFile", "passwordFromEnvVariable", "passwordFromFilePath", "passwordFromFilePathName"))
+        if not endpoint:
+            fail('has no "endpoint"; name that of the KMS instance, <instance id>.cryptoservice.kms.aliyuncs.com')
+        if not key_file:
+            fail('has no "clientKeyFile"; name the file of the client key of an application access point')
+        if file_key and not file:
+            file = self._values.get(file_key, "")
+        if variable or file:
+            field = "passwordFromFilePath" if file else "passwordFromEnvVariable"
+            password = self._password(
+                "" if file else variable, file, lambda problem: fail("has {!r}, which {}".format(field, problem)))
+        else:
+            password = self._client_key_password(
+                "the dedicated gateway {} needs it, or passwordFromFilePath".format(endpoint))
+        return DedicatedGatewaySettings(
+            region_id, self._endpoint(endpoint, fail), ClientKeySettings(self._path(key_file), password),
+            self._ca_file(instance, fail), self._flag(instance, "ignoreSslCerts", fail))
+
+    def _region_id(self, entry: Dict[str, Any], fail: Callable[[str], NoReturn]) -> str:
+        region_id = self._text(entry, "regionId", fail)
+        if not region_id:
+            fail('has no "regionId"; name a region, such as "cn-hangzhou"')
+        return region_id
+
+    @staticmethod
+    def _flag(entry: Dict[str, Any], field: str, fail: Callable[[str], NoReturn]) -> bool:
+        flag = {"true": True, "false": False}.get(str(entry.get(field, False)).lower())
+        if flag is None:
+            fail('has "{}": {!r}; write true or false'.format(field, entry[field]))
+        return flag
+
+    @staticmethod
+    def _endpoint(endpoint: str, fail: Callable[[str], NoReturn]) -> str:
+        if not _is_endpoint(endpoint):
+            fail('has "endpoint": {!r}; {}'.format(endpoint, ENDPOINT_REMEDY))
+        return endpoint
 
     @staticmethod
     def _text(region: Dict[str, Any], field: str, fail: Callable[[str], NoReturn]) -> str:
@@ -285,20 +496,46 @@ class _Properties:
             fail('has "{}": {}; write a text'.format(field, json.dumps(value)))
         return value.strip()
 
-    def _ca_file(self, name: str, fail: Callable[[str], NoReturn]) -> Optional[str]:
-        """Return the absolute path of a CA file, relative to the properties file, known to hold certificates."""
-        if name:
-            path = os.path.join(os.path.dirname(self._path), name)
-            problem = "it is a directory" if os.path.isdir(path) else _certificates_problem(path)
-            if problem:
-                fail('has "caFilePath": {!r}, but {}; give the PEM file of the CA'.format(name, problem))
-            return path
+    def _path(self, name: str) -> str:
+        """Return the absolute path of a file that the properties file names, relative to it."""
+        return os.path.join(os.path.dirname(self._file), name)
+
+    def _ca_file(self, entry: Dict[str, Any], fail: Callable[[str], NoReturn]) -> Optional[str]:
+        """Return the path of an entry's CA file, known to hold certificates, or that of the environment."""
+        name = self._text(entry, "caFilePath", fail)
+        if not name:
+            return self._ca_bundle()
+        path = self._path(name)
+        problem = "it is a directory" if os.path.isdir(path) else _certificates_problem(path)
+        if problem:
+            fail('has "caFilePath": {!r}, but {}; give the PEM file of the CA'.format(name, problem))
+        return path
+
+    @staticmethod
+    def _ca_bundle() -> Optional[str]:
         path = os.environ.get(CA_VARIABLE, "")
         problem = _certificates_problem(path) if path else None
         if problem:
             raise ConfigurationError("the environment: {}: {}; give the PEM file of the CA, or unset it".format(
                 CA_VARIABLE, problem))
         return path or None
+
+
+def _is_endpoint(text: str) -> bool:
+    match = re.match(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?\Z", text)
+    return match is not None and int(match.group(2) or 0) < 65536
+
+
+def system_ca() -> Union[str, bool]:
+    """Return the system's CA file or directory, as ``requests`` takes it; True, its own bundle, where there is none."""
+    import ssl
+
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile:
+        return paths.cafile
+    if paths.capath and os.listdir(paths.capath):
+        return paths.capath
+    return True
 
 
 def _certificates_problem(path: str) -> Optional[str]:

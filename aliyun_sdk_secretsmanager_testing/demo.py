@@ -15,7 +15,7 @@ from typing import Any, Callable, Counter, Deque, Iterator, List, NamedTuple, Op
 from aliyunsdkcore.request import CommonRequest
 
 from aliyun_sdk_secretsmanager_common_plugin import ConfigLoader
-from aliyun_sdk_secretsmanager_common_plugin.settings import KEYS, UNSUPPORTED_KEYS
+from aliyun_sdk_secretsmanager_common_plugin.settings import KEYS
 from aliyun_sdk_secretsmanager_oss_plugin import ProxyBucket
 from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
 
@@ -337,7 +337,7 @@ def _configured(path: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _own_environment() -> Iterator[None]:
     """Take away what would change the properties file, or lead the calls through a proxy."""
-    names = KEYS + UNSUPPORTED_KEYS + PROXY_VARIABLES + tuple(name.upper() for name in PROXY_VARIABLES)
+    names = KEYS + PROXY_VARIABLES + tuple(name.upper() for name in PROXY_VARIABLES)
     former = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield

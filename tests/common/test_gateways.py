@@ -16,8 +16,8 @@ from aliyun_sdk_secretsmanager_common_plugin import (
     __version__,
 )
 from aliyun_sdk_secretsmanager_common_plugin.gateways import SharedGateway, UnreadableAnswer, UntrustedGateway
-from aliyun_sdk_secretsmanager_common_plugin.identities import AccessKeyIdentity
-from aliyun_sdk_secretsmanager_common_plugin.settings import Settings, SharedGatewaySettings, load_settings
+from aliyun_sdk_secretsmanager_common_plugin.identities import identity_of
+from aliyun_sdk_secretsmanager_common_plugin.settings import IdentitySettings, SharedGatewaySettings, load_settings
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
 from tests.conftest import SECRET
 
@@ -25,7 +25,7 @@ from tests.conftest import SECRET
 @pytest.fixture
 def make_gateway(cloud):
     def make(ca_file="the cloud's", endpoint=None):
-        identity = AccessKeyIdentity(Settings(cloud.identity.access_key_id, cloud.identity.access_key_secret))
+        identity = identity_of(IdentitySettings("ak", cloud.identity.access_key_id, cloud.identity.access_key_secret))
         ca_file = cloud.ca_file if ca_file == "the cloud's" else ca_file
         return SharedGateway(
             SharedGatewaySettings("cn-hangzhou", endpoint or cloud.gateway_endpoint("cn-hangzhou"), ca_file), identity)
@@ -169,12 +169,12 @@ class TestErrors:
         with pytest.raises(ServerException, match="kms:GetSecretValue"):
             gateway.get_secret_value(SECRET, 5)
 
-    def test_unknown_identity_names_the_keys_of_the_file(self, cloud):
-        identity = AccessKeyIdentity(Settings("LTAIunknownunknown00", "x" * 30))
+    def test_unknown_identity_says_what_to_check(self, cloud):
+        identity = identity_of(IdentitySettings("ak", "LTAIunknownunknown00", "x" * 30))
         gateway = SharedGateway(
             SharedGatewaySettings("cn-hangzhou", cloud.gateway_endpoint("cn-hangzhou"), cloud.ca_file), identity)
 
-        with pytest.raises(ServerException, match="credentials_access_key_id"):
+        with pytest.raises(ServerException, match="check the identity \\(credentials_type and its keys\\)"):
             gateway.get_secret_value(SECRET, 5)
 
     @pytest.mark.parametrize("fault", [

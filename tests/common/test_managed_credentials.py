@@ -25,7 +25,7 @@ from aliyun_sdk_secretsmanager_common_plugin import (
 )
 from aliyun_sdk_secretsmanager_common_plugin import managed_credentials as module
 from aliyun_sdk_secretsmanager_common_plugin.refresher import Refresher
-from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
+from aliyun_sdk_secretsmanager_common_plugin.settings import IdentitySettings, Settings
 
 from .fakes import PATIENCE, Gate, Running, Source, key
 
@@ -55,7 +55,7 @@ class Suite:
         self.credentials = self.make()
 
     def make(self, source=None, **settings):
-        return ManagedCredentials(Settings("LTAI5tIdentity0123456789", SECRET, **settings), source or self.source)
+        return ManagedCredentials(Settings(IdentitySettings("ak", "LTAI5tIdentity0123456789", SECRET), **settings), source or self.source)
 
     def client(self, name=NAME, **options):
         return Client(self.credentials, name, **options)
@@ -445,7 +445,7 @@ class TestDefault:
         new = ManagedCredentials.default()
 
         assert new is not former
-        assert new.settings.access_key_secret == "another"
+        assert new.settings.identity.access_key_secret == "another"
         assert client.key() == key("a")
         client.lease.close()
 

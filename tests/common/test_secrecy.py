@@ -75,7 +75,15 @@ LINES = [
     ("Response received. Product:%s Response-body: %s",
      ("Kms", json.dumps({"SecretData": json.dumps({"SecurityToken": TOKEN, "A": 1}), "B": 2}).encode()),
      "Response received. Product:Kms Response-body: "
-     "b'{\"SecretData\": \"{\\\\\"SecurityToken\\\\\": \\\\\"******\\\\\", \\\\\"A\\\\\": 1}\", \"B\": 2}'"),
+     "b'{\"SecretData\": \"******\", \"B\": 2}'"),
+    # the same of an arbitrary secret, with a quotation mark in it
+    ("Response-body: %s", (json.dumps({"SecretData": 'sensitive" and \\ more', "B": 2}),),
+     'Response-body: {"SecretData": "******", "B": 2}'),
+    # alibabacloud_credentials: what STS answers, and where it was asked
+    ("result: %s", (json.dumps({"AccessKeyId": ID, "AccessKeySecret": TOKEN}),),
+     'result: {"AccessKeyId": "' + ID + '", "AccessKeySecret": "******"}'),
+    ('https://sts.aliyuncs.com:443 "GET /?Action=AssumeRoleWithOIDC&OIDCToken=' + QUOTED + '&RoleArn=x HTTP/1.1" 200', (),
+     'https://sts.aliyuncs.com:443 "GET /?Action=AssumeRoleWithOIDC&OIDCToken=******&RoleArn=x HTTP/1.1" 200'),
     # aliyunsdkcore/client.py: the service says what it signed
     ("ServerException occurred. Host:ecs.aliyuncs.com SDK-Version:2.16.1 ServerException:HTTP Status: 400 "
      "Error:SignatureDoesNotMatch Specified signature is not matched with our calculation. server string to sign is:"
@@ -122,6 +130,28 @@ LINES = [
 
 
 class TestFilter:
+    def test_masks_the_traceback_too(self, caplog):
+        logger = logging.getLogger("test.tracebacks")
+        logger.addFilter(SensitiveFilter())
+        try:
+            raise ValueError("url: /?SecurityToken=" + QUOTED)
+        except ValueError:
+            logger.exception("failed")
+
+        assert "url: /?SecurityToken=******" in caplog.text
+        assert "Traceback" in caplog.text
+        assert QUOTED not in caplog.text
+
+    def test_leaves_other_tracebacks_alone(self, caplog):
+        logger = logging.getLogger("test.tracebacks")
+        logger.addFilter(SensitiveFilter())
+        try:
+            raise ValueError("of the test")
+        except ValueError:
+            logger.exception("failed")
+
+        assert caplog.records[0].exc_info[0] is ValueError
+
     @pytest.mark.parametrize(("message", "args", "expected"), LINES)
     def test_masks_what_is_sensitive_and_nothing_else(self, message, args, expected):
         assert filtered(message, *args) == expected

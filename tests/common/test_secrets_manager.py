@@ -1,7 +1,12 @@
-"""GetSecretValue over the regions: order, shares of the deadline, backoff, one request a secret and region."""
+"""GetSecretValue over the regions: order, hedge, deadline and its shares, backoff, one request a secret and region."""
 
+import gc
 import json
+import math
+import queue
 import threading
+import time
+import weakref
 
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
@@ -9,9 +14,10 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 from aliyun_sdk_secretsmanager_common_plugin import SecretFormatError
 from aliyun_sdk_secretsmanager_common_plugin import secrets_manager as module
 from aliyun_sdk_secretsmanager_common_plugin.gateways import UnreadableAnswer, UntrustedGateway
+from aliyun_sdk_secretsmanager_common_plugin.identities import IdentityError
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager import SecretsManager, equal_jitter, next_start
 
-from .fakes import PATIENCE, Gate, Running, Threading, everything_in, key
+from .fakes import PATIENCE, Gate, Running, everything_in, key
 
 NAME = "app/key"
 A, B, C = key("A"), key("B"), key("C")
@@ -20,6 +26,14 @@ A, B, C = key("A"), key("B"), key("C")
 def answer(one):
     return {"SecretData": json.dumps({"AccessKeyId": one.access_key_id, "AccessKeySecret": one.access_key_secret}),
             "SecretType": "RAMCredentials", "VersionId": one.version_id}
+
+
+def until(condition):
+    """Wait for a condition that another thread brings about."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        threading.Event().wait(0.001)
 
 
 def server_error(code, status):
@@ -37,12 +51,17 @@ WORTH_ANOTHER_REGION = [
     server_error("Anything", 503),
     server_error("Anything", 429),
 ]
+TIMED_OUT = ClientException("SDK.HttpError", "read timed out")
 FINAL = [
     server_error("Forbidden.KMS", 403),
     server_error("Forbidden.ResourceNotFound", 404),
     server_error("InvalidAccessKeyId.NotFound", 404),
     server_error("SignatureDoesNotMatch", 400),
 ]
+
+
+def identity_error(retryable):
+    return IdentityError("no credentials", retryable)
 
 
 def name_of(error):
@@ -67,6 +86,9 @@ class Gateway:
             raise given
         return given
 
+    def waiting_for(self):
+        return "Secrets Manager in {} ({})".format(self.region_id, self.endpoint)
+
     def __repr__(self):
         return "Gateway({})".format(self.region_id)
 
@@ -78,84 +100,114 @@ class World:
         self.gateways = [Gateway("r" + str(at), given, self.log) for at, given in enumerate(answers, 1)]
         self.manager = SecretsManager(self.gateways, clock)
         self.late = []
-        self.late_came = threading.Semaphore(0)
-
-    def take_late(self, name, fetched):
-        self.late.append((name, fetched))
-        self.late_came.release()
+        self._began = None
 
     def fetch(self, timeout=10.0, retry=False, name=NAME):
-        return self.manager.fetch(name, timeout, retry, self.take_late)
+        self._began = self.clock.monotonic()
+        return self.manager.fetch(name, timeout, retry, lambda *late: self.late.append(late))
 
-    def wait_late(self):
-        assert self.late_came.acquire(timeout=PATIENCE), "no late answer"
+    def took(self):
+        """Return the seconds since the last fetch began."""
+        return self.clock.monotonic() - self._began
 
 
-class Hangs:
-    """In place of the module's ``threading``: the wait for a request that hangs is over at once, by the clock."""
+class Simulation:
+    """In place of the module's ``threading`` and ``queue``: time passes by the clock, and only when everybody waits."""
+
+    Empty = queue.Empty
 
     def __init__(self, clock):
         self.clock = clock
-        self.changed = threading.Condition()
-        self.hanging = 0
+        self._changed = threading.Condition()
+        self._busy = 0
+        self._sleepers = []
 
-    def gate(self, given):
-        """Return an answer that hangs until the gate opens."""
-        gate = Gate(given)
-        enter = gate.entered.set
+    def after(self, seconds, given):
+        """Return an answer that comes after ``seconds``, whatever the socket's timeout is."""
+        return lambda timeout: self._sleep(seconds) or given
 
-        def enter_and_tell():
-            enter()
-            with self.changed:
-                self.hanging += 1
-                self.changed.notify_all()
+    def never(self, given):
+        """Return an answer that comes when ``release`` is called."""
+        return self.after(math.inf, given)
 
-        gate.entered.set = enter_and_tell
-        return gate
+    def timing_out(self, timeout):
+        """The answer of a region that hangs: the socket's timeout."""
+        self._sleep(timeout)
+        raise TIMED_OUT
 
-    def Event(self):  # noqa: N802
-        return _HangingEvent(self)
+    def release(self):
+        """Let all answers come that still wait."""
+        while self._sleepers:
+            self._wake(self._sleepers[0])
+
+    def Thread(self, target, **options):  # noqa: N802
+        def run():
+            try:
+                target()
+            finally:
+                self._busier(-1)
+
+        thread = threading.Thread(target=run, **options)
+        start = thread.start
+
+        def start_and_wait():
+            self._busier(1)
+            start()
+            self._wait_for_others()
+
+        thread.start = start_and_wait
+        return thread
+
+    def Queue(self):  # noqa: N802
+        simulated = queue.Queue()
+        get = simulated.get
+
+        def get_by_the_clock(timeout=0):
+            until = self.clock.monotonic() + timeout
+            while simulated.empty():
+                wake_at = min((sleeper[0] for sleeper in self._sleepers), default=math.inf)
+                self.clock.advance(max(0, min(wake_at, until) - self.clock.monotonic()))
+                if wake_at > until:
+                    break
+                for sleeper in [one for one in self._sleepers if one[0] <= self.clock.monotonic()]:
+                    self._wake(sleeper)
+            return get(block=False)
+
+        simulated.get = get_by_the_clock
+        return simulated
 
     def __getattr__(self, name):
         return getattr(threading, name)
 
+    def _sleep(self, seconds):
+        sleeper = (self.clock.monotonic() + seconds, threading.Event())
+        self._sleepers.append(sleeper)
+        self._busier(-1)
+        assert sleeper[1].wait(PATIENCE), "nobody woke the request"
 
-class _HangingEvent:
-    def __init__(self, owner):
-        self._owner = owner
-        self._is_set = False
+    def _wake(self, sleeper):
+        self._sleepers.remove(sleeper)
+        self._busier(1)
+        sleeper[1].set()
+        self._wait_for_others()
 
-    def is_set(self):
-        return self._is_set
+    def _busier(self, change):
+        with self._changed:
+            self._busy += change
+            self._changed.notify_all()
 
-    def set(self):
-        with self._owner.changed:
-            self._is_set = True
-            self._owner.changed.notify_all()
-
-    def wait(self, timeout):
-        with self._owner.changed:
-            assert self._owner.changed.wait_for(lambda: self._is_set or self._owner.hanging, PATIENCE)
-            if not self._is_set:
-                self._owner.hanging -= 1
-                self._owner.clock.advance(timeout)
-            return self._is_set
+    def _wait_for_others(self):
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._busy == 0, PATIENCE), "a request neither ended nor waits"
 
 
 @pytest.fixture
-def hangs(clock, monkeypatch):
-    fake = Hangs(clock)
-    monkeypatch.setattr(module, "threading", fake)
-    return fake
-
-
-def taking(clock, seconds, given):
-    """An answer that comes after ``seconds``."""
-    def take(timeout):
-        clock.advance(seconds)
-        return given
-
-    return take
+def time_passes(clock, monkeypatch):
+    simulation = Simulation(clock)
+    monkeypatch.setattr(module, "threading", simulation)
+    monkeypatch.setattr(module, "queue", simulation)
+    yield simulation
+    simulation.release()
 
 
 class TestRegions:
@@ -204,19 +256,6 @@ class TestRegions:
             world.fetch(retry=True)
         assert world.log == ["r1", "r2"]
 
-    def test_last_good_one_is_asked_first(self, clock):
-        world = World(clock, WORTH_ANOTHER_REGION[0], answer(A), answer(B))
-        world.fetch()
-        world.fetch()
-        assert world.log == ["r1", "r2", "r2"]
-
-        world.gateways[1].answer = WORTH_ANOTHER_REGION[0]
-        world.gateways[0].answer = answer(B)
-        assert world.fetch().key == B
-        assert world.log[3:] == ["r2", "r1"]
-        world.fetch()
-        assert world.log[5:] == ["r1"]
-
     def test_mistake_of_a_gateways_surfaces_and_is_forgotten(self, clock):
         world = World(clock, KeyError("a mistake"))
         with pytest.raises(KeyError):
@@ -224,6 +263,31 @@ class TestRegions:
         world.gateways[0].answer = answer(A)
 
         assert world.fetch().key == A
+
+    def test_error_keeps_nothing_of_who_asked_alive(self, clock):
+        class Asking:
+            pass
+
+        def fail(timeout):
+            raise ClientException("SDK.HttpError", "no connection")
+
+        world = World(clock, fail)
+        references = []
+
+        def ask():
+            asking = Asking()
+            references.append(weakref.ref(asking))
+            world.fetch()
+
+        gc.disable()
+        try:
+            try:
+                ask()
+            except ClientException:
+                pass
+            assert references[0]() is None
+        finally:
+            gc.enable()
 
     def test_error_holds_no_secret(self, clock):
         world = World(clock, {"SecretData": json.dumps({"AccessKeyId": "", "AccessKeySecret": "secret-of-A"})})
@@ -234,6 +298,162 @@ class TestRegions:
         assert "secret-of-A" not in everything_in(error)
 
 
+class TestOrder:
+    def test_last_good_one_is_kept(self, clock):
+        world = World(clock, WORTH_ANOTHER_REGION[0], answer(A), answer(B))
+        world.fetch()
+        world.gateways[0].answer = answer(C)
+
+        assert world.fetch().key == A
+        assert world.log == ["r1", "r2", "r2"]
+
+    def test_last_good_one_is_asked_first_even_after_it_failed(self, clock):
+        """Or a region that has no such secret, and says so at once, would keep it from being asked ever again."""
+        world = World(clock, answer(A), FINAL[1])
+        world.fetch()
+        world.gateways[0].answer = WORTH_ANOTHER_REGION[0]
+        with pytest.raises(ServerException):
+            world.fetch()
+        world.gateways[0].answer = answer(A)
+
+        assert world.fetch().key == A
+        assert world.log == ["r1", "r1", "r2", "r1"]
+
+    def test_those_that_were_never_asked_come_before_those_that_failed(self, clock):
+        world = World(clock, WORTH_ANOTHER_REGION[0], answer(A), answer(B))
+        world.fetch()
+        world.gateways[1].answer = WORTH_ANOTHER_REGION[0]
+
+        assert world.fetch().key == B
+        assert world.log[2:] == ["r2", "r3"]
+
+    def test_one_that_hung_until_the_deadline_failed_too(self, clock, time_passes):
+        world = World(clock, *[WORTH_ANOTHER_REGION[0]] * 2 + [time_passes.never(answer(A))])
+        with pytest.raises(ClientException):
+            world.fetch()
+
+        assert world.manager.in_order() == world.gateways
+
+    def test_those_that_failed_are_asked_in_the_configured_order(self, clock):
+        world = World(clock, *[WORTH_ANOTHER_REGION[0]] * 3)
+        for _ in range(2):
+            with pytest.raises(ClientException):
+                world.fetch()
+
+        assert world.log == ["r1", "r2", "r3"] * 2
+
+    def test_near_ones_come_before_far_ones_and_those_that_nobody_knows(self, clock, time_passes):
+        world = World(clock, answer(A), None, None, None)
+        unknown, far, near, last = world.gateways
+        for gateway, seconds in ((far, 0.4), (near, 0.2), (last, 0.3)):
+            for other in world.gateways:
+                other.answer = WORTH_ANOTHER_REGION[0]
+            gateway.answer = time_passes.after(seconds, answer(B))
+            world.fetch()
+        for gateway in (far, near):  # each failed since
+            assert gateway in world.manager._unwell
+            world.manager._unwell.discard(gateway)
+        world.manager._unwell.discard(unknown)
+
+        assert world.manager.in_order() == [last, near, far, unknown]
+
+    def test_one_that_was_overtaken_comes_last_until_it_answers_well(self, clock, time_passes):
+        world = World(clock, time_passes.never(answer(A)), answer(B), answer(C))
+        first, second, third = world.gateways
+        world.fetch()
+        assert world.manager.in_order() == [second, third, first]
+
+        time_passes.release()
+
+        assert world.manager.in_order() == [second, first, third]
+
+    def test_late_answer_does_not_make_a_region_the_first(self, clock, time_passes):
+        world = World(clock, time_passes.after(3.0, answer(A)), time_passes.after(1.5, answer(B)))
+        world.fetch()
+        time_passes.release()
+        world.gateways[1].answer = answer(B)
+        world.fetch()
+
+        assert world.log == ["r1", "r2", "r2"]
+
+
+class TestHedge:
+    def test_slow_one_is_overtaken_after_a_second(self, clock, time_passes):
+        world = World(clock, time_passes.after(1.5, answer(A)), time_passes.after(0.25, answer(B)), answer(C))
+
+        assert world.fetch().key == B
+        assert world.took() == 1.25
+        assert world.log == ["r1", "r2"]
+
+    def test_fast_enough_one_is_not(self, clock, time_passes):
+        world = World(clock, time_passes.after(0.9, answer(A)), answer(B))
+
+        assert world.fetch().key == A
+        assert world.log == ["r1"]
+
+    def test_first_good_answer_wins_whoever_gives_it(self, clock, time_passes):
+        world = World(clock, time_passes.after(1.5, answer(A)), time_passes.after(0.75, answer(B)))
+
+        assert world.fetch().key == A
+        assert world.took() == 1.5
+        world.gateways[0].answer = answer(C)
+        assert world.fetch().key == C
+
+    def test_goes_on_through_regions_that_hang(self, clock, time_passes):
+        world = World(clock, *[time_passes.timing_out] * 3 + [answer(A)])
+
+        assert world.fetch(timeout=10.0).key == A
+        assert world.took() == 3.0
+        world.fetch()
+        assert world.took() == 0
+        assert world.log == ["r1", "r2", "r3", "r4", "r4"]
+
+    def test_comes_earlier_where_time_is_short(self, clock, time_passes):
+        world = World(clock, time_passes.timing_out, time_passes.timing_out, time_passes.after(0.5, answer(A)))
+
+        assert world.fetch(timeout=1.5).key == A
+        assert world.took() == 1.5
+
+    def test_next_one_is_asked_at_once_when_the_latest_failed(self, clock, time_passes):
+        world = World(clock, time_passes.never(answer(A)), time_passes.after(0.25, TIMED_OUT), answer(B))
+
+        assert world.fetch().key == B
+        assert world.took() == 1.25
+
+    def test_failure_of_one_that_was_overtaken_calls_nobody_else(self, clock, time_passes):
+        world = World(clock, time_passes.after(1.1, TIMED_OUT), time_passes.after(0.5, answer(A)), answer(B))
+
+        assert world.fetch().key == A
+        assert world.log == ["r1", "r2"]
+
+    def test_final_error_does_not_lose_to_answers_that_are_on_their_way(self, clock, time_passes):
+        world = World(clock, time_passes.after(3.0, answer(A)), FINAL[1], answer(B))
+
+        assert world.fetch().key == A
+        assert world.took() == 3.0
+        assert world.log == ["r1", "r2"]
+
+    def test_final_error_surfaces_when_the_others_have_had_their_share(self, clock, time_passes):
+        world = World(clock, time_passes.never(answer(A)), FINAL[1], answer(B))
+
+        with pytest.raises(ServerException) as caught:
+            world.fetch(timeout=9.0, retry=True)
+        assert caught.value is FINAL[1]
+        assert world.took() == 3.0
+        assert world.log == ["r1", "r2"]
+
+    def test_error_of_the_identity_is_worth_another_gateway(self, clock):
+        world = World(clock, identity_error(retryable=False), answer(A))
+
+        assert world.fetch().key == A
+
+    def test_answer_after_its_share_is_good_while_others_are_waited_for(self, clock, time_passes):
+        world = World(clock, time_passes.after(4.0, answer(A)), *[time_passes.timing_out] * 2)
+
+        assert world.fetch(timeout=9.0).key == A
+        assert world.took() == 4.0
+
+
 class TestDeadline:
     def test_a_single_region_has_all_of_it(self, clock):
         world = World(clock, answer(A))
@@ -241,52 +461,73 @@ class TestDeadline:
 
         assert world.gateways[0].timeouts == [7.0]
 
-    def test_each_region_has_its_share_of_what_is_left(self, clock):
-        world = World(clock, None, None, None)
-        for gateway, seconds in zip(world.gateways, (1.0, 4.5, 2.0)):
-            gateway.answer = taking(clock, seconds, WORTH_ANOTHER_REGION[0])
+    def test_each_region_has_its_share_of_what_is_left(self, clock, time_passes):
+        world = World(clock, *[time_passes.after(0.75, WORTH_ANOTHER_REGION[0])] * 3)
 
         with pytest.raises(ClientException):
             world.fetch(timeout=9.0)
 
-        assert [gateway.timeouts for gateway in world.gateways] == [[3.0], [4.0], [3.5]]
+        assert [gateway.timeouts for gateway in world.gateways] == [[3.0], [4.125], [7.5]]
 
-    def test_region_without_time_is_not_asked(self, clock):
-        world = World(clock, None, answer(A))
-        world.gateways[0].answer = taking(clock, 9.0, WORTH_ANOTHER_REGION[0])
+    def test_share_is_no_shorter_than_the_hedge_unless_the_deadline_is(self, clock, time_passes):
+        world = World(clock, *[time_passes.after(0.25, WORTH_ANOTHER_REGION[0])] * 3)
 
         with pytest.raises(ClientException):
-            world.fetch(timeout=9.0)
+            world.fetch(timeout=1.25)
+
+        assert [gateway.timeouts for gateway in world.gateways] == [[1.0], [1.0], [0.75]]
+
+    def test_region_without_time_is_not_asked(self, clock, time_passes):
+        world = World(clock, time_passes.never(answer(A)), answer(B))
+
+        with pytest.raises(ClientException):
+            world.fetch(timeout=0.09)
         assert world.log == ["r1"]
+        assert world.gateways[0].timeouts == [pytest.approx(0.09)]
 
-    def test_hanging_region_leaves_the_others_their_share(self, clock, hangs):
-        gate = hangs.gate(answer(A))
-        world = World(clock, gate, answer(B))
-        began = clock.monotonic()
+    def test_hanging_regions_end_at_the_deadline_with_an_error_that_names_them(self, clock, time_passes):
+        world = World(clock, time_passes.never(answer(A)), WORTH_ANOTHER_REGION[0], time_passes.never(answer(B)))
 
-        assert Running(lambda: world.fetch(timeout=9.0)).result().key == B
+        with pytest.raises(ClientException) as caught:
+            world.fetch(timeout=7.0)
 
-        assert world.log == ["r1", "r2"]
-        assert clock.monotonic() - began == 4.5
-        assert world.gateways[1].timeouts == [4.5]
-        gate.open()
-        world.wait_late()
+        assert world.took() == 7.0
+        assert NAME in str(caught.value)
+        assert ("no answer within 7.0 s from Secrets Manager in r1 (r1.example.com) and "
+                "Secrets Manager in r3 (r3.example.com)") in str(caught.value)
+        assert caught.value.__context__ is None
 
-    def test_hanging_regions_end_at_the_deadline_with_an_error_that_names_them(self, clock, hangs):
-        gate = hangs.gate(answer(A))
-        world = World(clock, gate)
-        began = clock.monotonic()
+    def test_is_named_once_what_several_regions_waited_for(self, clock, time_passes):
+        world = World(clock, *[time_passes.never(answer(A))] * 2)
+        for gateway in world.gateways:
+            gateway.waiting_for = lambda: "the identity (credentials_type=ecs_ram_role)"
 
-        error = Running(lambda: world.fetch(timeout=7.0)).error()
+        with pytest.raises(ClientException, match=r"within 7.0 s from the identity \(credentials_type=ecs_ram_role\);"):
+            world.fetch(timeout=7.0)
 
-        assert clock.monotonic() - began == 7.0
+    def test_region_that_hangs_costs_its_share_and_not_the_time_to_ask_again(self, clock, time_passes, longest_jitter):
+        world = World(clock, time_passes.never(answer(A)), WORTH_ANOTHER_REGION[3])
 
-        assert isinstance(error, ClientException)
-        assert "r1 (r1.example.com)" in str(error)
-        assert NAME in str(error)
-        assert "no answer within" in str(error)
-        gate.open()
-        world.wait_late()
+        def come_back(seconds):
+            world.gateways[1].answer = answer(B)
+
+        clock.on_sleep = come_back
+
+        assert world.fetch(timeout=10.0, retry=True).key == B
+        assert world.took() == 5.0 + 0.5 + 1.0
+
+    def test_has_passed_before_an_attempt_could_begin(self, clock, time_passes, longest_jitter):
+        world = World(clock, WORTH_ANOTHER_REGION[3])
+
+        def oversleep(seconds):
+            clock.advance(60)
+            world.gateways[0].answer = time_passes.never(answer(A))
+
+        clock.on_sleep = oversleep
+
+        with pytest.raises(ClientException, match="no answer"):
+            world.fetch(timeout=10.0, retry=True)
+        assert min(world.gateways[0].timeouts) > 0
 
 
 class TestRetry:
@@ -342,6 +583,14 @@ class TestRetry:
         assert world.log == ["r1", "r2"]
         assert clock.sleeps == []
 
+    @pytest.mark.parametrize("retryable", [True, False])
+    def test_is_done_for_the_identity_where_that_may_help(self, clock, retryable):
+        world = World(clock, identity_error(retryable))
+        with pytest.raises(IdentityError):
+            world.fetch(retry=True)
+
+        assert bool(clock.sleeps) is retryable
+
     @pytest.mark.parametrize("order", [(0, 2), (2, 0)])
     def test_is_done_where_one_region_of_two_may_do_better(self, clock, order):
         world = World(clock, *[WORTH_ANOTHER_REGION[at] for at in order])
@@ -366,42 +615,86 @@ class TestRetry:
 class TestOneRequest:
     """Contract 7: at most one a secret and region."""
 
-    def test_hanging_request_is_not_followed_by_another(self, clock, hangs):
-        gate = hangs.gate(answer(A))
-        world = World(clock, gate)
-        assert isinstance(Running(world.fetch).error(), ClientException)
-        for _ in range(2):
-            hangs.hanging = 1  # it still does
-            assert isinstance(Running(world.fetch).error(), ClientException)
+    def test_hanging_request_is_not_followed_by_another(self, clock, time_passes):
+        world = World(clock, time_passes.never(answer(A)))
+        for _ in range(3):
+            with pytest.raises(ClientException):
+                world.fetch()
 
         assert world.log == ["r1"]
-        gate.open()
-        world.wait_late()
 
-    def test_other_secrets_and_regions_have_their_own(self, clock, hangs):
-        gate = hangs.gate(answer(A))
-        world = World(clock, gate, answer(B))
-        Running(world.fetch).result()
-        assert world.log == ["r1", "r2"]
+    def test_hanging_request_is_waited_for_again_by_the_fetch_that_began_it(self, clock, time_passes, longest_jitter):
+        world = World(clock, time_passes.after(7.0, answer(A)), WORTH_ANOTHER_REGION[3])
+
+        assert world.fetch(timeout=10.0, retry=True).key == A
+        assert world.took() == 7.0
+        assert world.log.count("r1") == 1
+
+    def test_hanging_request_that_fails_in_a_later_attempt_is_followed_by_another(
+        self, clock, time_passes, longest_jitter
+    ):
+        world = World(clock, time_passes.after(7.0, TIMED_OUT), WORTH_ANOTHER_REGION[3])
+
+        def come_back(seconds):
+            world.gateways[0].answer = answer(B)
+
+        clock.on_sleep = come_back
+
+        assert world.fetch(timeout=10.0, retry=True).key == B
+        assert world.took() == 8.0
+
+    def test_other_secrets_and_regions_have_their_own(self, clock, time_passes):
+        world = World(clock, time_passes.never(answer(A)), answer(B))
+        world.fetch()
         world.gateways[1].answer = WORTH_ANOTHER_REGION[0]
         world.gateways[0].answer = answer(C)
 
-        assert Running(lambda: world.fetch(name="other")).result().key == C
-
+        assert world.fetch(name="other").key == C
         assert world.log == ["r1", "r2", "r2", "r1"]
-        gate.open()
-        world.wait_late()
 
-    def test_who_finds_one_in_progress_asks_anew_when_it_has_ended(self, clock, monkeypatch):
+    def test_who_finds_one_in_progress_asks_anew_when_it_has_ended(self, clock, time_passes):
         """It may have read before the rotation."""
-        fake = Threading()
-        monkeypatch.setattr(module, "threading", fake)
+        world = World(clock, time_passes.after(8.0, answer(A)))
+        with pytest.raises(ClientException):
+            world.fetch(timeout=7.0)
+        world.gateways[0].answer = answer(B)
+
+        fetched = world.fetch()
+
+        assert fetched.key == B
+        assert world.took() == 1.0
+        assert world.log == ["r1", "r1"]
+        assert world.gateways[0].timeouts == [7.0, 9.0]
+        assert world.late[0][1].key == A
+        assert world.late[0][1].started < fetched.started
+
+    def test_who_finds_one_in_progress_asks_the_next_region_after_a_second(self, clock, time_passes):
+        world = World(clock, time_passes.never(answer(A)), answer(B))
+        world.gateways[1].answer = WORTH_ANOTHER_REGION[0]
+        with pytest.raises(ClientException):
+            world.fetch()
+        world.gateways[1].answer = answer(B)
+
+        assert world.fetch().key == B
+        assert world.took() == 1.0
+
+    def test_who_finds_one_in_progress_asks_anew_even_when_its_share_is_over(self, clock, time_passes):
+        world = World(clock, time_passes.after(8.0, answer(A)), time_passes.never(answer(C)))
+        with pytest.raises(ClientException):
+            world.fetch(timeout=2.0)
+        world.gateways[0].answer = answer(B)
+
+        assert world.fetch(timeout=10.0).key == B
+        assert world.took() == 6.0
+
+    def test_fetches_in_two_threads_each_have_an_answer_of_their_own(self, clock):
         gate = Gate(answer(A))
         world = World(clock, gate)
         first = Running(world.fetch)
         gate.wait_entered()
         second = Running(world.fetch)
-        fake.until_waits(2)
+        (request,) = world.manager._requests.values()
+        until(lambda: len(request.inquiries) == 2)
         world.gateways[0].answer = answer(B)
 
         gate.open()
@@ -428,12 +721,10 @@ class TestOneRequest:
         thread.join(PATIENCE)
         assert not thread.is_alive()
 
-    def test_no_lock_is_held_while_asking(self, clock, monkeypatch):
-        fake = Threading()
-        monkeypatch.setattr(module, "threading", fake)
+    def test_no_lock_is_held_while_asking(self, clock):
         world = World(clock, None)
         held = []
-        world.gateways[0].answer = lambda timeout: held.append(fake.held()) or answer(A)
+        world.gateways[0].answer = lambda timeout: held.append(world.manager._lock.locked()) or answer(A)
 
         world.fetch()
 
@@ -451,53 +742,69 @@ class TestOneRequest:
 
         assert world.fetch().key == A
 
-    def test_forgotten_threads_of_a_parent_are_not_waited_for(self, clock, hangs):
-        gate = hangs.gate(answer(A))
-        world = World(clock, gate)
-        assert isinstance(Running(world.fetch).error(), ClientException)
-        world.manager._lock.acquire()
+    def test_forgotten_threads_of_a_parent_are_not_waited_for(self, clock, time_passes):
+        world = World(clock, time_passes.never(answer(A)))
+        with pytest.raises(ClientException):
+            world.fetch()
+        parents_lock = world.manager._lock
+        parents_lock.acquire()
 
         world.manager.forget_threads()
 
         world.gateways[0].answer = answer(B)
-        assert Running(world.fetch).result().key == B
-        gate.open()
+        assert world.fetch().key == B
+        assert world.took() == 0
+        parents_lock.release()
 
 
 class TestLateAnswers:
-    def test_are_handed_over_with_the_number_of_their_start(self, clock, hangs):
-        gate = hangs.gate(answer(A))
-        world = World(clock, gate)
+    def test_are_handed_over_with_the_number_of_their_start(self, clock, time_passes):
+        world = World(clock, time_passes.never(answer(A)))
         before = next_start()
-        assert isinstance(Running(world.fetch).error(), ClientException)
+        with pytest.raises(ClientException):
+            world.fetch()
         after = next_start()
 
-        gate.open()
-        world.wait_late()
+        time_passes.release()
 
         (name, fetched), = world.late
         assert name == NAME
         assert fetched.key == A
         assert before < fetched.started < after
 
-    def test_of_a_region_that_another_one_stood_in_for_are_the_older_ones(self, clock, hangs):
-        gate = hangs.gate(answer(A))
-        world = World(clock, gate, answer(B))
-        fetched = Running(world.fetch).result()
+    def test_of_a_region_that_was_overtaken_are_the_older_ones(self, clock, time_passes):
+        world = World(clock, time_passes.never(answer(A)), answer(B))
+        fetched = world.fetch()
 
-        gate.open()
-        world.wait_late()
+        time_passes.release()
 
         assert world.late[0][1].started < fetched.started
 
-    def test_errors_that_come_late_are_dropped(self, clock, hangs):
-        gate = hangs.gate(WORTH_ANOTHER_REGION[0])
-        world = World(clock, gate)
-        assert isinstance(Running(world.fetch).error(), ClientException)
-        gate.open()
+    def test_of_a_region_that_was_asked_later_are_the_newer_ones(self, clock, time_passes):
+        world = World(clock, time_passes.after(1.5, answer(A)), time_passes.never(answer(B)))
+        fetched = world.fetch()
+
+        time_passes.release()
+
+        assert world.late[0][1].key == B
+        assert world.late[0][1].started > fetched.started
+
+    def test_that_came_together_with_the_one_that_won_are_handed_over(self, clock, time_passes):
+        world = World(clock, time_passes.after(1.5, answer(A)), time_passes.after(0.5, answer(B)))
+        fetched = world.fetch()
+
+        (name, other), = world.late
+        assert {fetched.key, other.key} == {A, B}
+        assert world.took() == 1.5
+
+    def test_errors_that_come_late_are_dropped(self, clock, time_passes):
+        world = World(clock, time_passes.never(WORTH_ANOTHER_REGION[0]))
+        with pytest.raises(ClientException):
+            world.fetch()
+        time_passes.release()
         world.gateways[0].answer = answer(B)
 
-        assert Running(world.fetch).result().key == B
+        assert world.fetch().key == B
         assert world.late == []
 
     def test_answers_in_time_are_not_handed_over(self, clock):

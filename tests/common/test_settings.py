@@ -1,5 +1,6 @@
 """The properties file and the environment: what they say, and what is said of what is wrong in them."""
 
+import json
 import logging
 import os
 import pickle
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 
 from aliyun_sdk_secretsmanager_common_plugin import ConfigLoader, ConfigurationError, ManagedCredentialsError
 from aliyun_sdk_secretsmanager_common_plugin import settings as settings_module
-from aliyun_sdk_secretsmanager_common_plugin.identities import AccessKeyIdentity
 from aliyun_sdk_secretsmanager_common_plugin.settings import (
     DEFAULT_CONFIG_NAME,
     KEYS,
-    Settings,
+    ClientKeySettings,
+    DedicatedGatewaySettings,
+    IdentitySettings,
     SharedGatewaySettings,
     load_settings,
     read_properties,
@@ -35,7 +37,7 @@ GOOD = {
 
 @pytest.fixture(autouse=True)
 def no_keys_in_the_environment(monkeypatch):
-    for name in KEYS + ("cache_client_dkms_config_info",):
+    for name in KEYS + tuple(settings_module._VARIABLES.values()):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -85,8 +87,8 @@ class TestGoodFile:
     def test_says_who_we_are_and_where_secrets_manager_is(self, write):
         settings = load_settings(write())
 
-        assert settings.access_key_id == GOOD["credentials_access_key_id"]
-        assert settings.access_key_secret == SECRET
+        assert settings.identity.access_key_id == GOOD["credentials_access_key_id"]
+        assert settings.identity.access_key_secret == SECRET
         assert settings.shared_gateways == (SharedGatewaySettings("cn-hangzhou", "kms.cn-hangzhou.aliyuncs.com"),)
 
     def test_defaults_are_those_of_the_design(self, write):
@@ -161,7 +163,7 @@ class TestGoodFile:
         settings = load_settings(write())
 
         with pytest.raises(AttributeError):
-            settings.access_key_secret = "other"
+            settings.secret_names = ()
 
     def test_equal_files_make_equal_settings_and_others_do_not(self, write):
         assert load_settings(write()) == load_settings(write(name="copy.properties"))
@@ -245,38 +247,38 @@ class TestWhichFile:
         write(name=DEFAULT_CONFIG_NAME, credentials_access_key_id="LTAIdefault")
 
         assert DEFAULT_CONFIG_NAME == "managed_credentials_providers.properties"
-        assert load_settings().access_key_id == "LTAIdefault"
+        assert load_settings().identity.access_key_id == "LTAIdefault"
 
     def test_the_one_that_the_environment_names(self, write, monkeypatch):
         write(name=DEFAULT_CONFIG_NAME)
         monkeypatch.setenv("MANAGED_CREDENTIALS_CONFIG", write(credentials_access_key_id="LTAIenvironment"))
 
-        assert load_settings().access_key_id == "LTAIenvironment"
+        assert load_settings().identity.access_key_id == "LTAIenvironment"
 
     def test_the_one_that_set_config_name_says_before_that_of_the_environment(self, write, monkeypatch):
         monkeypatch.setenv("MANAGED_CREDENTIALS_CONFIG", write(name="a", credentials_access_key_id="LTAIenvironment"))
         ConfigLoader.set_config_name(write(name="b", credentials_access_key_id="LTAIset"))
 
-        assert load_settings().access_key_id == "LTAIset"
+        assert load_settings().identity.access_key_id == "LTAIset"
 
     def test_set_config_name_of_none_goes_back(self, write):
         write(name=DEFAULT_CONFIG_NAME, credentials_access_key_id="LTAIdefault")
         ConfigLoader.set_config_name(write())
         ConfigLoader.set_config_name(None)
 
-        assert load_settings().access_key_id == "LTAIdefault"
+        assert load_settings().identity.access_key_id == "LTAIdefault"
         assert ConfigLoader.get_config_name() == DEFAULT_CONFIG_NAME
 
     def test_set_config_name_takes_a_path_relative_to_the_working_directory(self, write):
         write(credentials_access_key_id="LTAIset")
         ConfigLoader.set_config_name("some.properties")
 
-        assert load_settings().access_key_id == "LTAIset"
+        assert load_settings().identity.access_key_id == "LTAIset"
 
     def test_an_argument_before_all(self, write):
         ConfigLoader.set_config_name(write(name="b"))
 
-        assert load_settings(write(credentials_access_key_id="LTAIargument")).access_key_id == "LTAIargument"
+        assert load_settings(write(credentials_access_key_id="LTAIargument")).identity.access_key_id == "LTAIargument"
 
     def test_documented_path_of_the_loader_is_the_same_loader(self):
         assert config_loader.ConfigLoader is ConfigLoader
@@ -284,8 +286,7 @@ class TestWhichFile:
 
 class TestEnvironment:
     @pytest.mark.parametrize(("name", "value", "field", "expected"), [
-        ("credentials_access_key_id", "LTAIother", "access_key_id", "LTAIother"),
-        ("credentials_access_secret", "other", "access_key_secret", "other"),
+        ("credentials_type", "ecs_ram_role", "identity", IdentitySettings("ecs_ram_role")),
         ("secret_names", "a,b", "secret_names", ("a", "b")),
         ("renew_timeout_milliseconds", "3000", "renew_timeout", 3.0),
         ("cache_client_region_id", '[{"regionId": "cn-x"}]', "shared_gateways",
@@ -296,16 +297,21 @@ class TestEnvironment:
 
         assert getattr(load_settings(write()), field) == expected
 
+    def test_variable_overrides_a_part_of_the_identity(self, write, monkeypatch):
+        monkeypatch.setenv("credentials_access_key_id", "LTAIother")
+
+        assert load_settings(write()).identity.access_key_id == "LTAIother"
+
     def test_variable_stands_for_a_key_that_the_file_lacks(self, write, monkeypatch):
         monkeypatch.setenv("credentials_access_secret", "other")
 
-        assert load_settings(write(credentials_access_secret=None)).access_key_secret == "other"
+        assert load_settings(write(credentials_access_secret=None)).identity.access_key_secret == "other"
 
     def test_environment_alone_may_hold_all(self, monkeypatch):
         for item in GOOD.items():
             monkeypatch.setenv(*item)
 
-        assert load_settings().access_key_secret == SECRET
+        assert load_settings().identity.access_key_secret == SECRET
 
     def test_environment_does_not_stand_for_a_file_that_was_named(self, monkeypatch, refused, tmp_path):
         for item in GOOD.items():
@@ -439,12 +445,6 @@ class TestBadKey:
         assert name in message
         assert "milliseconds" in message
 
-    def test_dedicated_gateways_say_that_they_are_not_supported_yet(self, refused, write):
-        message = refused(write(cache_client_dkms_config_info='[{"regionId": "cn-a"}]'))
-
-        assert "cache_client_dkms_config_info" in message
-        assert "not supported" in message
-
 
 class TestBadRegions:
     @pytest.mark.parametrize(("text", "column"), [
@@ -497,7 +497,8 @@ class TestBadRegions:
         assert '"vpc"' in message
         assert "true or false" in message
 
-    @pytest.mark.parametrize("endpoint", ["https://kms.example.com", "http://kms.example.com", "kms.example.com/path"])
+    @pytest.mark.parametrize("endpoint", [
+        "https://kms.example.com", "http://kms.example.com", "kms.example.com/path", "kms.example.com:99999"])
     def test_endpoint_with_scheme_or_path(self, refused, write, endpoint):
         message = refused(write(cache_client_region_id='[{"regionId": "cn-a", "endpoint": "%s"}]' % endpoint))
 
@@ -556,22 +557,266 @@ class TestSecrecy:
         assert len(caplog.records) == 2
         assert SECRET not in caplog.text
 
-    def test_identity_shows_the_masked_id_only(self):
-        identity = AccessKeyIdentity(Settings("LTAI5tIdentity0123456789", SECRET))
+    def test_parts_of_settings_show_no_secret(self):
+        client_key = ClientKeySettings("key.json", SECRET)
+        for part in (client_key, IdentitySettings("sts_token", "LTAI1", SECRET, SECRET, client_key=client_key),
+                     DedicatedGatewaySettings("cn-a", "kst-a.example.com", client_key)):
+            assert SECRET not in repr(part)
 
-        assert repr(identity) == "AccessKeyIdentity(LTAI********6789)"
-        assert SECRET not in str(identity)
 
-    def test_identity_signs_with_its_key(self):
-        from aliyunsdkcore.request import RpcRequest
+ROLE = "acs:ram::1234567890123456:role/app"
+ROLE_KEYS = {"credentials_type": "ram_role", "credentials_role_arn": ROLE, "credentials_role_session_name": "app"}
+OIDC_KEYS = {"credentials_type": "oidc_role_arn", "credentials_role_arn": ROLE, "credentials_access_secret": None,
+             "credentials_oidc_provider_arn": "acs:ram::1234567890123456:oidc-provider/app",
+             "credentials_oidc_token_file_path": "token", "credentials_access_key_id": None}
 
-        request = RpcRequest("Kms", "2016-01-20", "GetSecretValue")
-        other = RpcRequest("Kms", "2016-01-20", "GetSecretValue")
-        for one in (request, other):
-            one.add_query_param("SignatureNonce", "1")
 
-        _, path = AccessKeyIdentity(Settings("LTAI5tIdentity0123456789", SECRET)).signer().sign("cn-a", request)
+class TestIdentity:
+    def identity(self, write, **changes):
+        return load_settings(write(**changes)).identity
 
-        assert "AccessKeyId=LTAI5tIdentity0123456789" in path
-        assert "Signature=" in path
-        assert SECRET not in path
+    def test_token_is_a_key_pair_under_its_old_name(self, write):
+        identity = self.identity(write, credentials_type="token", credentials_access_token_id="LTAItoken",
+                                 credentials_access_token=SECRET, credentials_access_key_id=None,
+                                 credentials_access_secret=None)
+
+        assert identity == IdentitySettings("token", "LTAItoken", SECRET)
+
+    def test_sts_token(self, write):
+        identity = self.identity(write, credentials_type="sts_token", credentials_security_token="token")
+
+        assert identity == IdentitySettings("sts_token", GOOD["credentials_access_key_id"], SECRET, "token")
+
+    @pytest.mark.parametrize("credentials_type", ["ram_role", "sts"])
+    def test_role_that_an_access_key_assumes(self, write, credentials_type):
+        identity = self.identity(write, **dict(ROLE_KEYS, credentials_type=credentials_type))
+
+        assert identity == IdentitySettings(credentials_type, GOOD["credentials_access_key_id"], SECRET, role_arn=ROLE,
+                                            role_session_name="app")
+
+    def test_what_is_optional_for_a_role(self, write):
+        identity = self.identity(
+            write, credentials_policy='{"Version": "1"}', credentials_external_id="external",
+            credentials_duration_seconds="900", credentials_sts_endpoint="sts.example.com:8443", **ROLE_KEYS)
+
+        assert identity.policy == '{"Version": "1"}'
+        assert identity.external_id == "external"
+        assert identity.duration_seconds == 900
+        assert identity.sts_endpoint == "sts.example.com:8443"
+
+    def test_sts_region_names_its_endpoint(self, write):
+        assert self.identity(write, credentials_sts_region_id="cn-a", **ROLE_KEYS).sts_endpoint == \
+            "sts.cn-a.aliyuncs.com"
+
+    def test_sts_endpoint_wins_over_the_region(self, write):
+        identity = self.identity(write, credentials_sts_region_id="cn-a", credentials_sts_endpoint="sts.example.com",
+                                 **ROLE_KEYS)
+
+        assert identity.sts_endpoint == "sts.example.com"
+
+    def test_oidc_token_file_is_relative_to_the_properties_file(self, write, tmp_path):
+        assert self.identity(write, **OIDC_KEYS).oidc_token_file == str(tmp_path / "token")
+
+    def test_oidc_takes_the_variables_that_rrsa_sets(self, write, monkeypatch):
+        monkeypatch.setenv("ALIBABA_CLOUD_ROLE_ARN", ROLE)
+        monkeypatch.setenv("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "acs:ram::1:oidc-provider/app")
+        monkeypatch.setenv("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "/var/run/secrets/token")
+
+        identity = self.identity(write, credentials_type="oidc_role_arn")
+
+        assert (identity.role_arn, identity.oidc_provider_arn, identity.oidc_token_file) == (
+            ROLE, "acs:ram::1:oidc-provider/app", "/var/run/secrets/token")
+
+    def test_keys_win_over_the_variables(self, write, monkeypatch):
+        monkeypatch.setenv("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/other")
+
+        assert self.identity(write, **OIDC_KEYS).role_arn == ROLE
+
+    def test_role_of_the_instance_may_be_named(self, write):
+        assert self.identity(write, credentials_type="ecs_ram_role", credentials_role_name="app").role_name == "app"
+
+    def test_uri_of_the_key_or_the_variable(self, write, monkeypatch):
+        monkeypatch.setenv("ALIBABA_CLOUD_CREDENTIALS_URI", "http://127.0.0.1/variable")
+
+        assert self.identity(write, credentials_type="credentials_uri").uri == "http://127.0.0.1/variable"
+        assert self.identity(write, credentials_type="credentials_uri",
+                             credentials_uri="http://127.0.0.1/key").uri == "http://127.0.0.1/key"
+
+    def test_default_needs_no_more(self, write):
+        assert self.identity(write, credentials_type="default") == IdentitySettings("default")
+
+    def test_client_key_with_its_password_in_a_file(self, write, tmp_path):
+        (tmp_path / "password").write_text(SECRET + "\n")
+
+        identity = self.identity(write, credentials_type="client_key", client_key_private_key_path="key.json",
+                                 client_key_password_from_file_path="password")
+
+        assert identity.client_key == ClientKeySettings(str(tmp_path / "key.json"), SECRET)
+
+    def test_client_key_with_its_password_in_a_variable(self, write, monkeypatch):
+        monkeypatch.setenv("APP_PASSWORD", SECRET)
+
+        identity = self.identity(write, credentials_type="client_key", client_key_private_key_path="key.json",
+                                 client_key_password_from_env_variable="APP_PASSWORD")
+
+        assert identity.client_key.password == SECRET
+
+    def test_ca_bundle_of_the_environment_is_for_sts_too(self, write, ca_file, monkeypatch):
+        monkeypatch.setenv("ALIBABA_CLOUD_CA_BUNDLE", str(ca_file))
+
+        assert self.identity(write, **ROLE_KEYS).ca_file == str(ca_file)
+
+    def test_a_program_that_hands_in_the_identity_needs_no_credentials_type(self, write):
+        settings = load_settings(write(credentials_type=None), identity=False)
+
+        assert settings.identity == IdentitySettings()
+
+    @pytest.mark.parametrize(("changes", "key"), [
+        ({"credentials_type": "token"}, "credentials_access_token_id"),
+        ({"credentials_type": "token", "credentials_access_token_id": "a"}, "credentials_access_token"),
+        ({"credentials_type": "sts_token"}, "credentials_security_token"),
+        (dict(ROLE_KEYS, credentials_role_arn=""), "credentials_role_arn"),
+        (dict(ROLE_KEYS, credentials_role_session_name=None), "credentials_role_session_name"),
+        (dict(OIDC_KEYS, credentials_oidc_provider_arn=None), "credentials_oidc_provider_arn"),
+        (dict(OIDC_KEYS, credentials_oidc_token_file_path=None), "credentials_oidc_token_file_path"),
+        ({"credentials_type": "credentials_uri"}, "credentials_uri"),
+        ({"credentials_type": "client_key"}, "client_key_private_key_path"),
+        ({"credentials_type": "client_key", "client_key_private_key_path": "a"}, "client_key_password_from_file_path"),
+    ])
+    def test_missing_key_is_named_with_the_type(self, refused, write, changes, key):
+        message = refused(write(**changes))
+
+        assert key + " is missing" in message
+        assert changes["credentials_type"] in message
+
+    @pytest.mark.parametrize(("changes", "words"), [
+        ({"credentials_sts_endpoint": "https://sts.example.com"}, ["credentials_sts_endpoint", "without scheme"]),
+        ({"credentials_sts_endpoint": "sts.example.com/path"}, ["credentials_sts_endpoint", "without scheme"]),
+        ({"credentials_duration_seconds": "899"}, ["credentials_duration_seconds", "900"]),
+        ({"credentials_duration_seconds": "0"}, ["credentials_duration_seconds", "900"]),
+        ({"credentials_duration_seconds": "an hour"}, ["credentials_duration_seconds", "an hour"]),
+    ])
+    def test_wrong_value_for_a_role(self, refused, write, changes, words):
+        message = refused(write(**dict(ROLE_KEYS, **changes)))
+
+        assert all(word in message for word in words)
+
+    @pytest.mark.parametrize("uri", ["127.0.0.1/path", "ftp://127.0.0.1/", "http://", "file:///etc/passwd"])
+    def test_uri_that_is_none(self, refused, write, uri):
+        assert "credentials_uri is no URL" in refused(write(credentials_type="credentials_uri", credentials_uri=uri))
+
+    @pytest.mark.parametrize(("source", "value", "problem"), [
+        ("env_variable", "NOT_SET", "not set"), ("file_path", "missing", "No such file"), ("file_path", "empty", "empty"),
+        ("file_path", "binary", "UTF-8")])
+    def test_password_that_cannot_be_had(self, refused, write, tmp_path, source, value, problem):
+        (tmp_path / "empty").write_text("\n")
+        (tmp_path / "binary").write_bytes(SECRET.encode("utf-16"))
+
+        message = refused(write(credentials_type="client_key", client_key_private_key_path="key.json",
+                                **{"client_key_password_from_" + source: value}))
+
+        assert "client_key_password_from_" + source in message
+        assert value in message
+        assert problem in message
+
+
+def instance(**changes):
+    """Return the JSON of one dedicated gateway; None takes a field out."""
+    fields = dict({"regionId": "cn-a", "endpoint": "kst-a.cryptoservice.kms.aliyuncs.com", "clientKeyFile": "key.json",
+                   "passwordFromFilePath": "password"}, **changes)
+    return json.dumps([{name: value for name, value in fields.items() if value is not None}])
+
+
+class TestDedicatedGateways:
+    @pytest.fixture(autouse=True)
+    def password_file(self, tmp_path):
+        (tmp_path / "password").write_text(SECRET)
+
+    def write_only(self, write, text, **more):
+        return write("".join("{}={}\n".format(*item)
+                             for item in dict(more, cache_client_dkms_config_info=text).items()))
+
+    def test_one_needs_no_credentials_type(self, write, tmp_path):
+        settings = load_settings(self.write_only(write, instance()))
+
+        assert settings.shared_gateways == ()
+        assert settings.dedicated_gateways == (DedicatedGatewaySettings(
+            "cn-a", "kst-a.cryptoservice.kms.aliyuncs.com", ClientKeySettings(str(tmp_path / "key.json"), SECRET)),)
+
+    def test_beside_shared_ones(self, write):
+        settings = load_settings(write(cache_client_dkms_config_info=instance()))
+
+        assert len(settings.dedicated_gateways) == len(settings.shared_gateways) == 1
+        assert settings.identity.credentials_type == "ak"
+
+    def test_password_in_a_variable_of_the_environment(self, write, monkeypatch):
+        monkeypatch.setenv("APP_PASSWORD", SECRET + "variable")
+
+        settings = load_settings(self.write_only(write, instance(
+            passwordFromFilePath=None, passwordFromEnvVariable="APP_PASSWORD")))
+
+        assert settings.dedicated_gateways[0].client_key.password == SECRET + "variable"
+
+    @pytest.mark.parametrize("more", [{}, {"passwordFromFilePathName": "client_key_password_from_file_path"}])
+    def test_password_of_the_keys_for_all_client_keys(self, write, more):
+        settings = load_settings(self.write_only(
+            write, instance(passwordFromFilePath=None, **more), client_key_password_from_file_path="password"))
+
+        assert settings.dedicated_gateways[0].client_key.password == SECRET
+
+    @pytest.mark.parametrize(("value", "ignored"), [(True, True), ("true", True), (False, False), (None, False)])
+    def test_certificate_is_verified_unless_said_otherwise(self, write, value, ignored):
+        settings = load_settings(self.write_only(write, instance(ignoreSslCerts=value)))
+
+        assert settings.dedicated_gateways[0].ignore_certificate is ignored
+
+    def test_ca_file(self, write, ca_file):
+        settings = load_settings(self.write_only(write, instance(caFilePath="ca.pem")))
+
+        assert settings.dedicated_gateways[0].ca_file == str(ca_file)
+
+    def test_environment_alone(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("cache_client_dkms_config_info", instance(
+            passwordFromFilePath=str(tmp_path / "password"), clientKeyFile=str(tmp_path / "key.json")))
+
+        assert load_settings().dedicated_gateways[0].client_key.password == SECRET
+
+    @pytest.mark.parametrize(("changes", "words"), [
+        ({"regionId": None}, ["regionId"]),
+        ({"endpoint": None}, ["endpoint"]),
+        ({"endpoint": "https://kst-a.example.com"}, ["endpoint", "without scheme"]),
+        ({"clientKeyFile": None}, ["clientKeyFile"]),
+        ({"clientKeyFile": 5}, ["clientKeyFile", "text"]),
+        ({"passwordFromFilePath": "missing"}, ["passwordFromFilePath", "No such file"]),
+        ({"passwordFromFilePath": None}, ["client_key_password_from_file_path", "passwordFromFilePath"]),
+        ({"passwordFromFilePath": None, "passwordFromEnvVariable": "NOT_SET"}, ["passwordFromEnvVariable", "not set"]),
+        ({"ignoreSslCerts": "perhaps"}, ["ignoreSslCerts", "true or false"]),
+        ({"caFilePath": "missing.pem"}, ["caFilePath", "missing.pem"]),
+    ])
+    def test_wrong_entry_names_its_field(self, refused, write, changes, words):
+        message = refused(self.write_only(write, instance(**changes)))
+
+        assert all(word in message for word in words)
+        assert "some.properties" in message
+
+    def test_no_gateway_at_all_names_both_keys(self, refused, write):
+        message = refused(write(cache_client_region_id=None))
+
+        assert "cache_client_region_id is missing or empty" in message
+        assert "cache_client_dkms_config_info" in message
+
+    def test_a_program_that_hands_in_the_client_needs_none(self, write):
+        assert load_settings(write("secret_names=a\n"), gateways=False).secret_names == ("a",)
+
+
+class TestSecretsClient:
+    def test_native_unless_said_otherwise(self, write):
+        assert load_settings(write()).secrets_client == "native"
+        assert load_settings(write(secrets_client="aliyun-secret-manager-client")).secrets_client == \
+            "aliyun-secret-manager-client"
+
+    def test_unknown_one_lists_the_known(self, refused, write):
+        message = refused(write(secrets_client="aliyun-secrets-manager-client"))
+
+        assert "did you mean 'aliyun-secret-manager-client'" in message
+        assert "native" in message

@@ -1,0 +1,109 @@
+"""A client key of a KMS application access point: an RSA key with an id, in a file that a password opens."""
+
+import base64
+import calendar
+import json
+import time
+from typing import TYPE_CHECKING, Any, Callable, Mapping, NoReturn
+
+from .exceptions import ConfigurationError
+from .settings import ClientKeySettings
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+
+class ClientKey:
+    """An opened client key.
+
+    Attributes:
+        key_id: its id, ``KAAP...``.
+    """
+
+    def __init__(self, key_id: str, private_key: "RSAPrivateKey") -> None:
+        self.key_id = key_id
+        self._private_key = private_key
+
+    def sign(self, text: str) -> str:
+        """Return the signature of ``text``: RSA PKCS #1 v1.5 over SHA-256, in Base64."""
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        return base64.b64encode(self._private_key.sign(text.encode("utf-8"), PKCS1v15(), SHA256())).decode("ascii")
+
+    def pkcs8(self) -> str:
+        """Return the private key as the SDK's signers take it: PKCS #8, DER, in Base64."""
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+        der = self._private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return base64.b64encode(der).decode("ascii")
+
+    def __repr__(self) -> str:
+        return "ClientKey({!r})".format(self.key_id)
+
+
+def load_client_key(settings: ClientKeySettings) -> ClientKey:
+    """Return the client key in a file as KMS hands it out: JSON, ``{"KeyId": ..., "PrivateKeyData": ...}``, the latter
+    a PKCS #12 archive in Base64.
+
+    Raises:
+        ConfigurationError: the file cannot be read or is none, the password is wrong, or its certificate has expired.
+    """
+
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
+
+    def fail(problem: str) -> NoReturn:
+        raise ConfigurationError("the client key file {}: {}".format(settings.key_file, problem))
+
+    document = _json_object(settings.key_file, fail)
+    if not all(isinstance(document.get(field), str) for field in ("KeyId", "PrivateKeyData")):
+        fail('has no "KeyId" and "PrivateKeyData"; give the file that KMS let you download')
+    archive = _archive(document["PrivateKeyData"], fail)
+    problem = ""
+    try:
+        private_key, certificate, _ = load_key_and_certificates(archive, settings.password.encode("utf-8"))
+    except ValueError:
+        problem = "the password does not open it; check the password that it was created with"
+    if problem:
+        fail(problem)
+    if not isinstance(private_key, RSAPrivateKey):
+        fail("holds no RSA key; give the file that KMS let you download")
+    if certificate is not None:
+        ends = _not_valid_after(certificate)
+        if ends < time.time():
+            fail("its certificate expired at {}; create another client key in KMS, and give its file".format(
+                time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))))
+    return ClientKey(document["KeyId"], private_key)
+
+
+def _json_object(path: str, fail: Callable[[str], NoReturn]) -> Mapping[str, Any]:
+    # The errors of the codec and of json hold the whole text, so that they must not become the context of ours.
+    document, problem = None, "is no JSON object"
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            document = json.load(file)
+    except OSError as error:
+        problem = "cannot be read ({})".format(error.strerror or error)
+    except (ValueError, RecursionError):
+        pass
+    if not isinstance(document, dict):
+        fail(problem + "; give the file that KMS let you download")
+    return document
+
+
+def _archive(text: str, fail: Callable[[str], NoReturn]) -> bytes:
+    try:
+        archive = base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        archive = b""
+    # PFX, version 3 (RFC 7292, section 4): a sequence that begins with the integer 3.
+    if archive[:1] != b"\x30" or b"\x02\x01\x03" not in archive[:10]:
+        fail('"PrivateKeyData" is no PKCS #12 archive in Base64; give the file that KMS let you download')
+    return archive
+
+
+def _not_valid_after(certificate: Any) -> float:
+    if hasattr(certificate, "not_valid_after_utc"):  # since cryptography 42
+        return float(certificate.not_valid_after_utc.timestamp())
+    return float(calendar.timegm(certificate.not_valid_after.timetuple()))

@@ -1,0 +1,525 @@
+"""Where credentials come from that are not ours for good: the providers of ``alibabacloud-credentials``, 1.x or its
+last version for Python 3.6, and objects that the program hands in.
+"""
+
+import copy
+import importlib.util
+import json
+import logging
+import os
+import re
+import sys
+import types
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from urllib.parse import urlsplit
+
+from .access_key import AccessKey
+from .exceptions import ConfigurationError
+from .secrecy import filter_loggers
+from .settings import CA_VARIABLE, IdentitySettings, system_ca
+
+METADATA_SERVICE = "http://100.100.100.200"
+
+# Those of alibabacloud-credentials and of what it sends with.
+_LIBRARY_LOGGERS = ("credentials", "alibabacloud-tea")
+_PASSING_CODES = ("Throttling", "ServiceUnavailable", "InternalError", "InternalFailure")
+# What to do, by the beginning of STS's code.
+_REMEDIES = (
+    ("EntityNotExist.Role", "check the ARN of the role (credentials_role_arn)"),
+    ("InvalidParameter.RoleArn", "check the ARN of the role (credentials_role_arn)"),
+    ("EntityNotExist.OIDCProvider", "check the ARN of the OIDC provider (credentials_oidc_provider_arn)"),
+    ("AuthenticationFail.OIDCToken", "check that the token file (credentials_oidc_token_file_path) holds a token of "
+                                     "the OIDC provider that is not past its end"),
+    ("NoPermission", "let the role's trust policy name this identity, with the external ID (credentials_external_id) "
+                     "if it wants one, and grant sts:AssumeRole to the identity"),
+    ("InvalidParameter.DurationSeconds", "lower credentials_duration_seconds, or raise the role's longest session"),
+    ("InvalidParameter.Policy", "write credentials_policy as a RAM policy, in JSON"),
+    ("InvalidParameter.RoleSessionName", "write 2 to 64 letters, digits and . @ - _ as credentials_role_session_name"),
+    ("InvalidAccessKeyId", "check credentials_access_key_id"),
+    ("SignatureDoesNotMatch", "check credentials_access_secret"),
+    ("Throttling", "ask less often"),
+)
+# Texts of the library's, what they say, and what to do.
+_KNOWN_TEXTS = (
+    ("No cached value", "the credentials given are past their end",
+     "set this machine's clock, or that of who gives them"),
+    ("failed to parse credential form cli", "the file is no JSON", "configure the CLI again"),
+    ("failed to get credential from credentials file", "the file has no such profile",
+     "set ALIBABA_CLOUD_PROFILE to a section of it"),
+)
+
+
+class NoCredentials(Exception):
+    """Why there are no credentials, in words of our own."""
+
+    def __init__(self, what: str, remedy: str = "", retryable: bool = False) -> None:
+        super().__init__("; ".join(filter(None, (what, remedy))))
+        self.retryable = retryable
+
+
+class Source:
+    """Where credentials come from.
+
+    Args:
+        where: its address, for messages.
+        make: returns a provider of the library's, or anything else that ``identity_from`` takes.
+        unreachable: what to do where it does not answer.
+        refused: what to do where it gives no credentials, and nothing more is known.
+    """
+
+    def __init__(self, where: str, make: Callable[[], Any], unreachable: str = "", refused: str = "") -> None:
+        self.where = where
+        self._make = make
+        self._unreachable = unreachable
+        self._refused = refused
+        self._provider: Any = None
+
+    def ask(self) -> AccessKey:
+        """Return the credentials; what it raises is to be explained. Not to be called by two threads at once."""
+        # The library keeps credentials while they are good.
+        if self._provider is None:
+            self._provider = self._make()
+        return _read(self._provider)
+
+    def forget(self) -> None:
+        """Forget the provider, since the library's have no other way to drop their credentials."""
+        self._provider = None
+
+    def explain(self, error: Exception) -> NoCredentials:
+        """Return what an error of the library's says, without its text: that may hold signed URLs and whole answers."""
+        from urllib3.exceptions import HTTPError
+
+        if isinstance(error, NoCredentials):
+            return error
+        kind = type(error).__name__
+        if isinstance(error, OSError) and error.filename:
+            return NoCredentials("cannot read {}: {}".format(error.filename, error.strerror), "check the file")
+        if isinstance(error, (OSError, HTTPError)) or kind == "RetryError":
+            return self._no_answer(error)
+        if kind == "CredentialException":
+            return self._refusal(str(error))
+        if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
+            return NoCredentials("the answer is no JSON", self._refused, retryable=True)
+        return NoCredentials("{} was raised".format(kind), self._refused)
+
+    def _no_answer(self, error: BaseException) -> NoCredentials:
+        from requests import RequestException
+
+        while error.__cause__ or error.__context__:
+            error = error.__cause__ or error.__context__ or error
+        reason = type(error).__name__
+        # The errors of requests say the URL; those below them say what is wrong.
+        if not isinstance(error, RequestException) and (isinstance(error, OSError) or reason == "CertificateError"):
+            reason = "{}: {}".format(reason, error)
+        if "CERTIFICATE_VERIFY_FAILED" in reason or reason.startswith("CertificateError"):
+            return NoCredentials("the certificate is not trusted ({})".format(reason),
+                                 "set the environment variable {} to the CA's PEM file".format(CA_VARIABLE))
+        return NoCredentials("no answer ({})".format(reason), self._unreachable, retryable=True)
+
+    def _refusal(self, text: str) -> NoCredentials:
+        for beginning, what, remedy in _KNOWN_TEXTS:
+            if text.startswith(beginning):
+                return NoCredentials(what, remedy)
+        match = re.search(r"(?i)http_?code[=:] ?([0-9]{3})", text)
+        status = int(match.group(1)) if match else 0
+        answer = _json_object(text.partition("result: ")[2] or text)
+        code = answer.get("Code", "") if status != 200 else ""
+        request_id = answer.get("RequestId", "")
+        message = answer.get("Message", "")
+        what = "HTTP status {}".format(status) if status else "no credentials in the answer"
+        if code != "Success" and re.match(r"[\w.-]{1,64}\Z", code):
+            what = "{}{}: {}".format(what + ", " if status else "", code, _without_secrets(message))
+        else:
+            code = ""
+        if re.match(r"[0-9A-Fa-f-]{36}\Z", request_id):
+            what += " (request id {})".format(request_id)
+        remedy = next((remedy for prefix, remedy in _REMEDIES if code.startswith(prefix)), self._refused)
+        passing = status >= 500 or status == 429 or code.startswith(_PASSING_CODES) or not (status or answer)
+        return NoCredentials(what, remedy, passing)
+
+
+class HandedIn(Source):
+    """An object of the program's own."""
+
+    def explain(self, error: Exception) -> NoCredentials:
+        # Nothing is known of its errors: it may work again.
+        return error if isinstance(error, NoCredentials) else NoCredentials(
+            "{} was raised".format(type(error).__name__), "see to it that the object gives credentials", True)
+
+
+def getter(credentials: Any) -> Optional[Callable[[], Any]]:
+    """Return what gives the credentials of an object, None if nothing does."""
+    for name in ("get_credential", "get_credentials"):  # a client of the library has the second, too, to another end
+        method = getattr(credentials, name, None)
+        if callable(method):
+            return method  # type: ignore[no-any-return]
+    return (lambda: credentials.credentials) if hasattr(credentials, "credentials") else None
+
+
+def _read(credentials: Any) -> AccessKey:
+    get = getter(credentials)
+    assert get is not None
+    given = get()
+
+    def part(name: str) -> Any:
+        method = getattr(given, "get_" + name, None)
+        return method() if callable(method) else getattr(given, name, None)
+
+    access_key_id, access_key_secret = part("access_key_id"), part("access_key_secret")
+    if not access_key_id or not access_key_secret:
+        raise NoCredentials("there is no access_key_id, or no access_key_secret, in what was given")
+    return AccessKey(access_key_id, access_key_secret, part("security_token") or None)
+
+
+def is_set(variable: str) -> bool:
+    """Return whether an environment variable is true, as the library reads it."""
+    return os.environ.get(variable, "").lower() == "true"
+
+
+def _json_object(text: str) -> Dict[str, str]:
+    """Return the texts in a JSON object, none where it is no such thing."""
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return {key: value for key, value in answer.items() if isinstance(value, str)} if isinstance(answer, dict) else {}
+
+
+def _without_secrets(message: str) -> str:
+    """Return what a service says, with what is as long as a secret masked: some repeat what they were sent."""
+    return re.sub(r"[\w+/=%.~-]{25,}", "******", message)[:200]
+
+
+def import_library() -> None:
+    """Import ``alibabacloud-credentials``, and undo what that does to the user's stderr."""
+    loggers = [logging.getLogger(name) for name in _LIBRARY_LOGGERS]
+    before = [list(each.handlers) for each in loggers]
+    import alibabacloud_credentials.client  # noqa: F401
+
+    for each, handlers in zip(loggers, before):
+        for handler in list(each.handlers):
+            if handler not in handlers and type(handler) is logging.StreamHandler:
+                each.removeHandler(handler)
+        if not each.handlers:
+            # Else its warnings would go to stderr, where the program does not set up logging.
+            each.addHandler(logging.NullHandler())
+        filter_loggers(each.name)
+
+
+def forget_sockets() -> None:
+    """In a forked child: Tea, which the library sends with, keeps connections for the process."""
+    core: Any = sys.modules.get("Tea.core")
+    if core is not None:
+        tea = core.TeaCore
+        getattr(tea, "_sessions", {}).clear()
+        # As pickle does: the same settings, with a pool of its own.
+        tea.http_adapter, tea.https_adapter = copy.copy(tea.http_adapter), copy.copy(tea.https_adapter)
+
+
+def _sts_endpoint(settings: IdentitySettings) -> str:
+    region_id = os.environ.get("ALIBABA_CLOUD_STS_REGION")
+    if settings.sts_endpoint or not region_id:
+        return settings.sts_endpoint or "sts.aliyuncs.com"
+    return "{}.{}.aliyuncs.com".format("sts-vpc" if is_set("ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED") else "sts", region_id)
+
+
+def _policy(settings: IdentitySettings) -> str:
+    """Return the policy as the library signs it rightly: without blanks, and in ASCII."""
+    try:
+        policy = json.dumps(json.loads(settings.policy), separators=(",", ":"))
+    except ValueError:
+        return settings.policy  # STS says what is wrong
+    return policy.replace(" ", "\\u0020").replace("~", "\\u007e")
+
+
+def source_of(settings: IdentitySettings) -> Source:
+    """Return where the credentials of a ``credentials_type`` come from.
+
+    Raises:
+        ConfigurationError: the library that is installed cannot do it.
+    """
+    new = importlib.util.find_spec("alibabacloud_credentials.provider") is not None
+    library: Any = _Library(settings) if new else _OldLibrary(settings)
+    credentials_type = settings.credentials_type
+    if credentials_type == "default":
+        return Source("", library.default)
+    if credentials_type == "ecs_ram_role":
+        return Source(METADATA_SERVICE, library.instance_role,
+                      "that is the metadata service of ECS instances: elsewhere choose another credentials_type",
+                      "attach a RAM role to the instance; check credentials_role_name, if it is set")
+    if credentials_type == "credentials_uri":
+        address = urlsplit(settings.uri)  # the rest of it may be secret
+        return Source("{}://{}".format(address.scheme, address.netloc.rpartition("@")[2]), library.uri,
+                      *["check credentials_uri, and what serves it"] * 2)
+    return Source(_sts_endpoint(settings), library.oidc if credentials_type == "oidc_role_arn" else library.ram_role,
+                  "check credentials_sts_endpoint and the network", "check the role, and who may assume it")
+
+
+def _check_token_file(path: str) -> None:
+    """The library would send an empty token."""
+    with open(path, "rb") as file:
+        if not file.read().strip():
+            raise NoCredentials("the OIDC token file {} is empty".format(path),
+                                "let it be written again, or check credentials_oidc_token_file_path")
+
+
+class _Library:
+    """The providers of ``alibabacloud-credentials`` 1.x.
+
+    They are told all, since what they read from the environment they read when they are imported.
+    """
+
+    def __init__(self, settings: IdentitySettings) -> None:
+        self._settings = settings
+
+    def ram_role(self) -> Any:
+        from alibabacloud_credentials.provider import RamRoleArnCredentialsProvider
+
+        settings = self._settings
+        return self._prepared(RamRoleArnCredentialsProvider(
+            access_key_id=settings.access_key_id,
+            access_key_secret=settings.access_key_secret,
+            role_arn=settings.role_arn,
+            role_session_name=settings.role_session_name,
+            duration_seconds=settings.duration_seconds,
+            policy=_policy(settings),
+            external_id=settings.external_id,
+            sts_endpoint=_sts_endpoint(settings),
+        ))
+
+    def oidc(self) -> Any:
+        from alibabacloud_credentials.provider import OIDCRoleArnCredentialsProvider
+
+        class Provider(OIDCRoleArnCredentialsProvider):  # type: ignore[misc]
+            def _refresh_credentials(self) -> Any:
+                _check_token_file(self._oidc_token_file_path)
+                return super()._refresh_credentials()
+
+        settings = self._settings
+        return self._prepared(Provider(
+            role_arn=settings.role_arn,
+            oidc_provider_arn=settings.oidc_provider_arn,
+            oidc_token_file_path=settings.oidc_token_file,
+            role_session_name=settings.role_session_name,
+            duration_seconds=settings.duration_seconds,
+            policy=_policy(settings),
+            sts_endpoint=_sts_endpoint(settings),
+        ))
+
+    def instance_role(self, role_name: str = "") -> Any:
+        from alibabacloud_credentials.provider import EcsRamRoleCredentialsProvider
+
+        return EcsRamRoleCredentialsProvider(
+            role_name=role_name or self._settings.role_name or os.environ.get("ALIBABA_CLOUD_ECS_METADATA", ""),
+            disable_imds_v1=is_set("ALIBABA_CLOUD_IMDSV1_DISABLED"),
+            async_update_enabled=False,  # or it starts a thread that nothing stops
+        )
+
+    def uri(self) -> Any:
+        from alibabacloud_credentials.provider import URLCredentialsProvider
+
+        return self._prepared(URLCredentialsProvider(uri=self._settings.uri))
+
+    def default(self) -> Any:
+        return _Chain(self._settings, self)
+
+    def cli_profile(self) -> Any:
+        from alibabacloud_credentials.provider import CLIProfileCredentialsProvider
+
+        if is_set("ALIBABA_CLOUD_CLI_PROFILE_DISABLED"):
+            raise NoCredentials("turned off by ALIBABA_CLOUD_CLI_PROFILE_DISABLED")
+        library, path = self, _existing_file(os.path.join(_home(), ".aliyun", "config.json"))
+
+        class Provider(CLIProfileCredentialsProvider):  # type: ignore[misc]
+            def _get_credentials_provider(self, config: Any, profile_name: Any) -> Any:
+                profiles = {profile.get("name"): profile for profile in config.get("profiles") or []}
+                if profile_name not in profiles:
+                    raise NoCredentials("{} has no profile {!r}".format(path, profile_name),
+                                        "set ALIBABA_CLOUD_PROFILE to one of: " + ", ".join(map(str, profiles)))
+                profile = profiles[profile_name]
+                if profile.get("mode") == "EcsRamRole":
+                    return library.instance_role(profile.get("ram_role_name"))
+                return library.of_profile(
+                    path, profile_name, lambda: super(Provider, self)._get_credentials_provider(config, profile_name))
+
+        return Provider(profile_name=os.environ.get("ALIBABA_CLOUD_PROFILE"), profile_file=path)
+
+    def credentials_file(self) -> Any:
+        from alibabacloud_credentials.provider import ProfileCredentialsProvider
+
+        library, path = self, _existing_file(os.environ.get("ALIBABA_CLOUD_CREDENTIALS_FILE") or os.path.join(
+            _home(), ".alibabacloud", "credentials.ini"))
+        name = os.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
+
+        class Provider(ProfileCredentialsProvider):  # type: ignore[misc]
+            def _get_credentials_provider(self, section: Any) -> Any:
+                if section.get("type") == "ecs_ram_role":
+                    return library.instance_role(section.get("role_name"))
+                return library.of_profile(path, name, lambda: super(Provider, self)._get_credentials_provider(section))
+
+        return Provider(profile_file=path, profile_name=name)
+
+    def of_profile(self, path: str, name: str, make: Callable[[], Any]) -> Any:
+        """Return the provider that the library makes of a profile."""
+        from alibabacloud_credentials.exceptions import CredentialException
+
+        try:
+            return self._prepared(make())
+        except (ValueError, CredentialException) as error:
+            problem = str(error)  # it says what is missing, and no value
+        raise NoCredentials("the profile {!r} in {}: {}".format(name, path, problem))
+
+    def _prepared(self, provider: Any) -> Any:
+        if hasattr(provider, "_runtime_options"):
+            provider._runtime_options["ca"] = self._settings.ca_file or system_ca()  # no argument leads there
+        if self._settings.sts_endpoint and hasattr(provider, "_sts_endpoint"):
+            provider._sts_endpoint = self._settings.sts_endpoint  # that of a profile knows a region only
+        return provider
+
+
+def _home() -> str:
+    return os.environ.get("HOME") or os.path.expanduser("~")  # in this order on Windows, too
+
+
+def _existing_file(path: str) -> str:
+    if not os.path.isfile(path):
+        raise NoCredentials("there is no file " + path)
+    return path
+
+
+class _Chain:
+    """What the library's default provider tries, in its order: that one starts threads that nothing stops."""
+
+    def __init__(self, settings: IdentitySettings, library: _Library) -> None:
+        environ = os.environ.get
+
+        def of(credentials_type: str, **fields: Any) -> Source:
+            return source_of(settings._replace(credentials_type=credentials_type, **fields))
+
+        self._links = [("environment variables", Source("", _environment_key))]
+        role_arn, provider_arn, token_file = (environ("ALIBABA_CLOUD_" + name) for name in (
+            "ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE"))
+        if role_arn and provider_arn and token_file:
+            self._links.append(("OIDC", of(
+                "oidc_role_arn", role_arn=role_arn, oidc_provider_arn=provider_arn, oidc_token_file=token_file,
+                role_session_name=environ("ALIBABA_CLOUD_ROLE_SESSION_NAME", ""))))
+        for name, make in (("CLI profile", library.cli_profile), ("credentials file", library.credentials_file)):
+            self._links.append((name, Source("", make, "check the network", "check the profile")))
+        if not is_set("ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
+            self._links.append(("instance role", of("ecs_ram_role")))
+        uri = environ("ALIBABA_CLOUD_CREDENTIALS_URI")
+        if uri:
+            self._links.append(("credentials URI", of("credentials_uri", uri=uri)))
+
+    def get_credentials(self) -> AccessKey:
+        failures: List[Tuple[str, NoCredentials]] = []
+        for name, source in self._links:
+            try:
+                key = source.ask()
+            except Exception as error:
+                failures.append((name, source.explain(error)))
+            else:
+                self._links = [(name, source)]
+                return key
+        raise NoCredentials(
+            "no credentials from any source ({})".format(", ".join(
+                "{}: {}".format(name, failure) for name, failure in failures)),
+            "set up one of them, or choose another credentials_type",
+            any(failure.retryable for _, failure in failures))
+
+
+def _environment_key() -> Any:
+    access_key_id, secret, token = (os.environ.get("ALIBABA_CLOUD_" + name) for name in (
+        "ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN"))
+    if not access_key_id or not secret:
+        raise NoCredentials("ALIBABA_CLOUD_ACCESS_KEY_ID or ALIBABA_CLOUD_ACCESS_KEY_SECRET is not set")
+    return types.SimpleNamespace(credentials=AccessKey(access_key_id, secret, token or None))
+
+
+class _OldLibrary:
+    """The providers of ``alibabacloud-credentials`` 0.3, the last for Python 3.6."""
+
+    def __init__(self, settings: IdentitySettings) -> None:
+        self._settings = settings
+        wanted = ""
+        if settings.credentials_type == "default":
+            wanted = "credentials_type=default"
+        elif settings.external_id:
+            wanted = "credentials_external_id"
+        elif settings.uri.startswith("https:"):
+            wanted = "a credentials_uri with https"  # it would ask without TLS
+        if wanted:
+            raise ConfigurationError("{} needs alibabacloud-credentials 1.0, and that Python 3.7 or later; upgrade, or "
+                                     "do without".format(wanted))
+
+    def ram_role(self) -> Any:
+        from alibabacloud_credentials.credentials import RamRoleArnCredential
+        from alibabacloud_credentials.models import Config
+        from alibabacloud_credentials.providers import RamRoleArnCredentialProvider
+
+        settings = self._settings
+        provider = RamRoleArnCredentialProvider(policy=_policy(settings) or None, config=Config(
+            access_key_id=settings.access_key_id,
+            access_key_secret=settings.access_key_secret,
+            role_arn=settings.role_arn,
+            role_session_name=settings.role_session_name,
+        ))
+        return RamRoleArnCredential(None, None, None, 0, self._prepared(provider))
+
+    def oidc(self) -> Any:
+        from alibabacloud_credentials.credentials import OIDCRoleArnCredential
+        from alibabacloud_credentials.providers import OIDCRoleArnCredentialProvider
+
+        class Provider(OIDCRoleArnCredentialProvider):  # type: ignore[misc]
+            def get_credentials(self) -> Any:
+                _check_token_file(self.oidc_token_file_path)
+                return super().get_credentials()
+
+        settings = self._settings
+        return OIDCRoleArnCredential(None, None, None, 0, self._prepared(Provider(
+            settings.role_session_name or None, settings.role_arn, settings.oidc_provider_arn, settings.oidc_token_file,
+            policy=_policy(settings) or None)))
+
+    def instance_role(self) -> Any:
+        from alibabacloud_credentials.credentials import EcsRamRoleCredential
+        from alibabacloud_credentials.models import Config
+        from alibabacloud_credentials.providers import EcsRamRoleCredentialProvider
+
+        return EcsRamRoleCredential(None, None, None, 0, EcsRamRoleCredentialProvider(config=Config(
+            role_name=self._settings.role_name or os.environ.get("ALIBABA_CLOUD_ECS_METADATA", ""),
+            disable_imds_v1=is_set("ALIBABA_CLOUD_IMDSV1_DISABLED"),
+        )))
+
+    def uri(self) -> Any:
+        from alibabacloud_credentials.credentials import CredentialsURICredential
+
+        return CredentialsURICredential(self._settings.uri)
+
+    def _prepared(self, provider: Any) -> Any:
+        # Its constructor takes neither the duration nor, where ALIBABA_CLOUD_STS_REGION is set, the endpoint.
+        provider.duration_seconds = self._settings.duration_seconds
+        provider.sts_endpoint = _sts_endpoint(self._settings)
+        _trust(provider.sts_endpoint, self._settings.ca_file or system_ca())
+        return provider
+
+
+def _trust(endpoint: str, ca_file: Union[str, bool]) -> None:
+    """Have Tea 0.3 verify the certificate of ``endpoint`` against ``ca_file``, and all others as before.
+
+    It sends everything over one adapter, and takes no CA.
+    """
+    from requests.adapters import HTTPAdapter
+    from Tea.core import DEFAULT_POOL_SIZE, TeaCore
+
+    if not hasattr(TeaCore.https_adapter, "ca_files"):
+
+        class Adapter(HTTPAdapter):
+            __attrs__ = HTTPAdapter.__attrs__ + ["ca_files"]  # what copies take along
+            ca_files: Dict[str, Union[str, bool]] = {}
+
+            def send(self, request: Any, **options: Any) -> Any:  # type: ignore[override]
+                options["verify"] = self.ca_files.get(urlsplit(request.url).netloc, options.get("verify", True))
+                return super().send(request, **options)
+
+        TeaCore.https_adapter = Adapter(pool_connections=DEFAULT_POOL_SIZE, pool_maxsize=DEFAULT_POOL_SIZE * 4)
+    TeaCore.https_adapter.ca_files[endpoint.lower()] = ca_file

@@ -1,0 +1,250 @@
+"""Secrets through a client that is not ours: ``aliyun-secret-manager-client``, or one that the program hands in."""
+
+import importlib.util
+import re
+from typing import Any, Callable, Mapping, Optional, Tuple
+
+from aliyunsdkcore.acs_exception import error_code
+from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
+
+from .exceptions import ConfigurationError
+from .gateways import DedicatedGateway, Gateway, HttpsGateway, SharedGateway
+from .identities import Identity, IdentityError
+from .providers import forget_sockets
+from .secrecy import filter_loggers
+from .settings import DedicatedGatewaySettings, SharedGatewaySettings
+from .sockets import fresh_sockets
+from .version import USER_AGENT
+
+# (request) -> (status, headers, body, error), as the clients of the SDK answer.
+Attempt = Callable[[Any], Tuple[Any, ...]]
+
+
+class _Failure(Exception):
+    """Carries an error past the official client, which would ask again for up to ten minutes if it knew it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+class _OneAttempt:
+    """What the official client asks a region with, in place of the client that it would make itself."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+
+    def _implementation_of_do_action(self, request: Any, signer: Any) -> Tuple[Any, ...]:
+        error: Optional[Exception] = None
+        try:
+            status, headers, body, error = self._attempt(request)
+        except Exception as raised:
+            error = raised
+        if error is not None:
+            raise _Failure(error)
+        return status, headers, body, None
+
+
+class _OfficialClient(HttpsGateway):
+    """A gateway that ``DefaultSecretManagerClient`` of ``aliyun-secret-manager-client`` 0.1.5 asks.
+
+    Its ``init`` is not called: that opens a properties file of its own, in a mode that Python 3.11 took away, and reads
+    environment variables that are ours. Regions, retries, deadlines and the identity are ours too.
+    """
+
+    def __init__(self, region_id: str, endpoint: str, ca_file: Optional[str]) -> None:
+        super().__init__(region_id, endpoint, ca_file)
+        if importlib.util.find_spec("alibaba_cloud_secretsmanager_client") is None:
+            raise ConfigurationError(
+                'secrets_client=aliyun-secret-manager-client needs the extra "secret-manager-client": pip install '
+                '"aliyun-sdk-managed-credentials-providers[secret-manager-client]"')
+        from alibaba_cloud_secretsmanager_client.model.region_info import RegionInfo
+        from alibaba_cloud_secretsmanager_client.service.default_secret_manager_client_builder import (
+            BaseSecretManagerClientBuilder,
+        )
+
+        region = RegionInfo(region_id, endpoint=endpoint)
+        self._official: Any = BaseSecretManagerClientBuilder.standard().add_region_info(region).build()
+        self._official.client_dict[region] = _OneAttempt(self.attempt)
+        for sdk in ("aliyunsdkcore", "alibabacloud-tea"):
+            filter_loggers(sdk)
+
+    def get_secret_value(self, secret_name: str, timeout: float) -> Mapping[str, Any]:
+        from aliyunsdkkms.request.v20160120.GetSecretValueRequest import GetSecretValueRequest
+
+        request = GetSecretValueRequest()
+        request.set_endpoint(self.endpoint)
+        request.set_accept_format("JSON")
+        request.set_SecretName(secret_name)
+        request.set_VersionStage("ACSCurrent")
+        request.set_FetchExtendedConfig(True)
+        request.set_connect_timeout(timeout)
+        request.set_read_timeout(timeout)
+        body, error = b"", None
+        try:
+            body = self._official.get_secret_value(request)
+        except _Failure as failure:
+            error = failure.error
+        # Out of the handler: the errors of the SDK hold the signed request.
+        if isinstance(error, ServerException):
+            self._raise_refusal(secret_name, error.get_http_status(), _refusal(error))
+        if isinstance(error, IdentityError):
+            raise error
+        if error is not None:
+            raise self._no_answer(secret_name, ConnectionError(_reason(error)))
+        answer = self.parse(body)
+        if not answer.get("SecretData"):  # empty where protobuf could make nothing of the answer
+            raise self._unreadable(secret_name, 200)
+        return answer
+
+    def attempt(self, request: Any) -> Tuple[Any, ...]:
+        """Send ``request``, once, and return status, headers, body and error."""
+        raise NotImplementedError
+
+
+class OfficialSharedGateway(SharedGateway, _OfficialClient):
+    """The shared gateway of a region, through the official client.
+
+    Args:
+        settings: region, endpoint and CA file.
+        identity: who asks.
+
+    Raises:
+        ConfigurationError: the extra is missing.
+    """
+
+    def __init__(self, settings: SharedGatewaySettings, identity: Identity) -> None:
+        super().__init__(settings, identity)
+        from aliyunsdkcore.client import AcsClient
+
+        # It wants a key of its own, which signs nothing.
+        self._client = AcsClient("none", "none", self.region_id, auto_retry=False, verify=self.verify)
+        self._client.set_user_agent(USER_AGENT)
+
+    def attempt(self, request: Any) -> Tuple[Any, ...]:
+        answer: Tuple[Any, ...] = self._client._implementation_of_do_action(request, self._identity.signer())
+        return answer
+
+    def after_fork_in_child(self) -> None:
+        super().after_fork_in_child()
+        fresh_sockets(self._client.session)
+
+
+class OfficialDedicatedGateway(DedicatedGateway, _OfficialClient):
+    """The dedicated gateway of a KMS instance, through the official client.
+
+    Args:
+        settings: region, endpoint, client key and CA file; the client trusts the system's CAs beside that.
+
+    Raises:
+        ConfigurationError: the extra is missing, or the client key cannot be opened.
+    """
+
+    # The official client translates the answers to those of the shared gateway.
+    parse = SharedGateway.parse
+
+    def __init__(self, settings: DedicatedGatewaySettings) -> None:
+        super().__init__(settings)
+        from alibaba_cloud_secretsmanager_client.model.dkms_config import DKmsConfig
+        from alibabacloud_dkms_transfer.kms_transfer_acs_client import KmsTransferAcsClient
+
+        config = DKmsConfig()
+        config.region_id = self.region_id
+        config.endpoint = self.endpoint
+        config.access_key_id = self._client_key.key_id
+        config.private_key = self._client_key.pkcs8()
+        config.user_agent = USER_AGENT
+        self._handler = KmsTransferAcsClient(config, "none", "none").handlers["GetSecretValue"]
+
+    def attempt(self, request: Any) -> Tuple[Any, ...]:
+        from openapi_util.models import RuntimeOptions
+
+        milliseconds = max(1, int(request.get_read_timeout() * 1000))
+        # Asked by itself, since KmsTransferAcsClient would ask up to four times.
+        answer: Tuple[Any, ...] = self._handler.handler_dkms_request_with_options(request, RuntimeOptions(
+            autoretry=False,
+            ignore_ssl=not self.verify,
+            verify=self.verify,
+            connect_timeout=milliseconds,
+            read_timeout=milliseconds,
+        ))
+        return answer
+
+    def after_fork_in_child(self) -> None:
+        super().after_fork_in_child()
+        forget_sockets()
+
+    def _remedy(self, code: str) -> str:
+        return super()._remedy("Unauthorized" if code == "InvalidAccessKeyId.NotFound" else code)
+
+
+class HandedInClient(Gateway):
+    """A client of the program's own.
+
+    Args:
+        client: a ``SecretManagerCacheClient`` of ``aliyun-secret-manager-client``, or anything with
+            ``get_secret_info(name)``, whose results have ``secret_value`` and perhaps ``secret_type``, ``version_id``
+            and ``next_rotation_date``. One that keeps secrets has ``refresh_now(name)`` too.
+
+    Raises:
+        ConfigurationError: it has no ``get_secret_info``.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._name = type(client).__name__
+        if not callable(getattr(client, "get_secret_info", None)):
+            raise ConfigurationError(
+                "secrets_client is a {}, which has no get_secret_info(name); hand in a SecretManagerCacheClient of "
+                "aliyun-secret-manager-client, or an object that has it".format(self._name))
+        self._client = client
+
+    def get_secret_value(self, secret_name: str, timeout: float) -> Mapping[str, Any]:
+        secret: Any = None
+        error: Optional[Exception] = None
+        try:
+            # Whoever asks has cached what the client may have cached as well. It fails by returning False.
+            getattr(self._client, "refresh_now", lambda name: True)(secret_name)
+            secret = self._client.get_secret_info(secret_name)
+        except Exception as raised:
+            error = raised
+        # Out of the handler: the errors of the SDK, and those before them, may hold the signed request.
+        if isinstance(error, ServerException):
+            raise ServerException(error.get_error_code(), self._about(secret_name, "failed: " + error.get_error_msg()),
+                                  error.get_http_status(), error.get_request_id())
+        if error is not None:
+            code = error.get_error_code() if isinstance(error, ClientException) else error_code.SDK_UNKNOWN_SERVER_ERROR
+            raise ClientException(code, self._about(secret_name, "failed: " + _reason(error)))
+        if not isinstance(getattr(secret, "secret_value", None), str):
+            raise ClientException(error_code.SDK_UNKNOWN_SERVER_ERROR, self._about(
+                secret_name, "gave {}; it must return an object whose secret_value is the secret's text".format(
+                    "None" if secret is None else "a " + type(secret).__name__)))
+        return {
+            "SecretName": secret_name,
+            "SecretData": secret.secret_value,
+            "SecretType": getattr(secret, "secret_type", None),
+            "VersionId": getattr(secret, "version_id", None),
+            "NextRotationDate": getattr(secret, "next_rotation_date", None),
+        }
+
+    def waiting_for(self) -> str:
+        return "the secrets_client ({})".format(self._name)
+
+    def _about(self, secret_name: str, problem: str) -> str:
+        return "secret {!r}: get_secret_info() of the secrets_client ({}) {}".format(secret_name, self._name, problem)
+
+    def __repr__(self) -> str:
+        return "HandedInClient({})".format(self._name)
+
+
+def _refusal(error: ServerException) -> Mapping[str, Any]:
+    """Return Code, Message and RequestId of the service's error, none where the client could not read it."""
+    if error.get_error_code() in ("", error_code.SDK_UNKNOWN_SERVER_ERROR):
+        return {}
+    return {"Code": error.get_error_code(), "Message": error.get_error_msg(), "RequestId": error.get_request_id()}
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says, without queries, which hold tokens and signatures; its name where it is unknown."""
+    if not isinstance(error, ClientException):
+        return type(error).__name__
+    return re.sub(r"\?\S*", "", str(error.get_error_msg()))

@@ -1,0 +1,351 @@
+"""Who asks: keys of our own, objects that are handed in, one question for all threads, and what errors say."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+import types
+
+import pytest
+from aliyunsdkcore.acs_exception.exceptions import ClientException
+
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError
+from aliyun_sdk_secretsmanager_common_plugin.identities import IdentityError, identity_from, identity_of
+from aliyun_sdk_secretsmanager_common_plugin.providers import Source
+from aliyun_sdk_secretsmanager_common_plugin.settings import IdentitySettings
+
+from ..instance import ROOT
+from .fakes import Gate, Running, everything_in
+from .test_managed_credentials import in_child
+
+ID = "LTAI5tIdentity0123456789"
+SECRET = "TheSecretThatNobodyMaySee42"
+TOKEN = "CAIS+The/Token==That.Nobody_May-See42"
+KEY = types.SimpleNamespace(access_key_id=ID, access_key_secret=SECRET, security_token=None)
+OTHER = types.SimpleNamespace(access_key_id="LTAI5tOther0123456789", access_key_secret=SECRET, security_token=None)
+
+
+class Provider:
+    """Something handed in; gives ``answer``, raises it, or calls it."""
+
+    def __init__(self, answer=KEY):
+        self.answer = answer
+        self.asked = 0
+
+    def get_credentials(self):
+        self.asked += 1
+        answer = self.answer() if callable(self.answer) else self.answer
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+def failure_of(function):
+    with pytest.raises(IdentityError) as caught:
+        function()
+    return caught.value
+
+
+def signs_with(identity):
+    credential = identity.signer()._credential
+    return {name.replace("sts_", ""): value for name, value in vars(credential).items()}
+
+
+class TestKeysOfOurOwn:
+    @pytest.mark.parametrize(("credentials_type", "token"), [("ak", ""), ("token", ""), ("sts_token", TOKEN)])
+    def test_signs_with_them(self, credentials_type, token):
+        identity = identity_of(IdentitySettings(
+            credentials_type, access_key_id=ID, access_key_secret=SECRET, security_token=token))
+
+        signed = signs_with(identity)
+
+        assert (signed["access_key_id"], signed["access_key_secret"]) == (ID, SECRET)
+        assert signed.get("token", "") == token
+        assert identity.access_key_id() == ID
+        assert (identity.renew(), identity.waiting_for()) == (False, "")
+        assert repr(identity) == "Identity(credentials_type={}, LTAI********6789)".format(credentials_type)
+        identity.after_fork_in_child()
+
+    def test_nothing_more_is_imported(self):
+        code = ("import sys; import aliyun_sdk_secretsmanager_common_plugin.identities; "
+                "print([name for name in sys.modules if name.split('.')[0] in "
+                "('alibabacloud_credentials', 'Tea', 'requests', 'urllib3', 'aiohttp', 'cryptography')])")
+
+        assert subprocess.check_output([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT).strip() == b"[]"
+
+
+@pytest.mark.parametrize("credentials_type", ["ram_role", "sts", "ecs_ram_role", "oidc_role_arn", "credentials_uri",
+                                              "default"])
+def test_missing_extra_is_named_at_once(monkeypatch, credentials_type):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: None)
+
+    with pytest.raises(ConfigurationError) as caught:
+        identity_of(IdentitySettings(credentials_type))
+
+    assert str(caught.value) == (
+        'credentials_type={} needs the extra "identities": pip install '
+        '"aliyun-sdk-managed-credentials-providers[identities]"'.format(credentials_type))
+
+
+class Getters:
+    def __init__(self, security_token):
+        self.get_access_key_id = lambda: ID
+        self.get_access_key_secret = lambda: SECRET
+        self.get_security_token = lambda: security_token
+
+
+class TestHandedIn:
+    @pytest.mark.parametrize("given", [
+        KEY,
+        types.SimpleNamespace(access_key_id=ID, access_key_secret=SECRET),
+        types.SimpleNamespace(access_key_id=ID, access_key_secret=SECRET, security_token=""),
+        Getters(None),
+    ], ids=["None", "no token", "empty token", "getters"])
+    @pytest.mark.parametrize("wrap", [
+        lambda given: types.SimpleNamespace(get_credentials=lambda: given),
+        lambda given: types.SimpleNamespace(get_credential=lambda: given, get_credentials=lambda config: None),
+        lambda given: types.SimpleNamespace(credentials=given, request_id="of a function"),
+    ], ids=["provider", "client", "context"])
+    def test_key_without_a_token(self, given, wrap):
+        signed = signs_with(identity_from(wrap(given)))
+
+        assert signed == {"access_key_id": ID, "access_key_secret": SECRET}
+
+    @pytest.mark.parametrize("given", [
+        types.SimpleNamespace(access_key_id=ID, access_key_secret=SECRET, security_token=TOKEN), Getters(TOKEN)])
+    def test_key_with_a_token(self, given):
+        signed = signs_with(identity_from(Provider(given)))
+
+        assert signed == {"access_key_id": ID, "access_key_secret": SECRET, "token": TOKEN}
+
+    @pytest.mark.parametrize("other", [None, SECRET, 5, object(), {"access_key_id": ID}, KEY],
+                             ids=["None", "text", "number", "object", "dict", "key"])
+    def test_anything_else_is_refused_at_once(self, other):
+        with pytest.raises(ConfigurationError, match="get_credentials") as caught:
+            identity_from(other)
+
+        assert SECRET not in everything_in(caught.value)
+        assert type(other).__name__ in str(caught.value)
+
+    @pytest.mark.parametrize("given", [
+        None, "x", types.SimpleNamespace(access_key_id=ID, access_key_secret=""),
+        types.SimpleNamespace(access_key_id=None, access_key_secret=SECRET)])
+    def test_no_credentials(self, given):
+        error = failure_of(identity_from(Provider(given)).signer)
+
+        assert "identity (the program's Provider): there is no access_key_id, or no access_key_secret" in str(error)
+
+    def test_errors_are_named_only(self):
+        error = failure_of(identity_from(Provider(ValueError(SECRET))).signer)
+
+        assert isinstance(error, ClientException)
+        assert error.get_error_code() == "SDK.InvalidCredential"
+        assert error.message == ("identity (the program's Provider): ValueError was raised; see to it that the object "
+                                 "gives credentials")
+        assert error.retryable
+        assert SECRET not in everything_in(error)
+
+    def test_it_is_asked_for_each_request(self):
+        provider = Provider()
+        identity = identity_from(provider)
+        identity.signer()
+        provider.answer = OTHER
+
+        assert identity.access_key_id() == OTHER.access_key_id
+        assert identity.renew() is True
+
+    def test_credentials_in_use_serve_on_while_it_fails(self, caplog):
+        provider = Provider()
+        identity = identity_from(provider)
+        identity.signer()
+        provider.answer = OSError(SECRET)
+
+        assert identity.access_key_id() == ID
+
+        (record,) = caplog.records
+        assert record.levelname == "WARNING"
+        assert "going on with the credentials in use" in record.getMessage()
+        assert SECRET not in caplog.text
+        assert identity.renew()
+        assert "OSError was raised" in str(failure_of(identity.signer))
+
+
+class TestThreads:
+    def test_who_waits_takes_the_outcome_of_who_asks(self):
+        gate = Gate(KEY)
+        provider = Provider(gate)
+        identity = identity_from(provider)
+        leader = Running(identity.access_key_id)
+        gate.wait_entered()
+        followers = [Running(identity.access_key_id) for _ in range(15)]
+        wait_for_followers(15)
+        gate.open()
+
+        assert [one.result() for one in [leader] + followers] == [ID] * 16
+        assert provider.asked == 1
+
+    def test_who_waits_takes_a_copy_of_the_error(self):
+        gate = Gate(ValueError())
+        provider = Provider(gate)
+        identity = identity_from(provider)
+        running = [Running(lambda: failure_of(identity.signer))]
+        gate.wait_entered()
+        running += [Running(lambda: failure_of(identity.signer)) for _ in range(15)]
+        wait_for_followers(15)
+        gate.open()
+
+        errors = [one.result() for one in running]
+        assert provider.asked == 1
+        assert len({str(error) for error in errors}) == 1
+        assert len({id(error) for error in errors}) == 16
+
+    def test_the_next_one_asks_again(self):
+        provider = Provider(ValueError())
+        identity = identity_from(provider)
+        failure_of(identity.signer)
+        provider.answer = KEY
+
+        assert identity.access_key_id() == ID
+
+    def test_what_it_waits_for(self):
+        gate = Gate(KEY)
+        identity = identity_from(Provider(gate))
+        assert identity.waiting_for() == ""
+        asking = Running(identity.signer)
+        gate.wait_entered()
+
+        assert identity.waiting_for() == "the identity (the program's Provider)"
+
+        gate.open()
+        asking.result()
+        assert identity.waiting_for() == ""
+
+    def test_credentials_that_came_after_the_refused_ones_are_kept(self):
+        provider = Provider()
+        identity = identity_from(provider)
+        identity.signer()  # refused to this thread, but another is first
+        provider.answer = OTHER
+        Running(identity.signer).result()
+        identity.renew()
+        provider.answer = ValueError()
+
+        assert identity.access_key_id() == OTHER.access_key_id
+
+    def test_interrupted_question_is_asked_again(self):
+        provider = Provider(KeyboardInterrupt())
+        identity = identity_from(provider)
+        with pytest.raises(KeyboardInterrupt):
+            identity.signer()
+        provider.answer = KEY
+
+        assert identity.access_key_id() == ID
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+    def test_child_of_a_process_that_is_asking(self):
+        gate = Gate(KEY)
+        provider = Provider(gate)
+        identity = identity_from(provider)
+        asking = Running(identity.signer)
+        gate.wait_entered()
+
+        def child():
+            identity.after_fork_in_child()
+            provider.answer = OTHER
+            return identity.access_key_id()
+
+        assert in_child(child) == OTHER.access_key_id
+        gate.open()
+        asking.result()
+
+
+def wait_for_followers(count):
+    """Wait until so many threads wait for the one that asks."""
+    for _ in range(1000):
+        frames = sys._current_frames().values()
+        waiting = sum(frame.f_code.co_name == "_access_key" and "asked" in frame.f_locals for frame in frames)
+        if waiting >= count:
+            return
+        time.sleep(0.01)
+    raise AssertionError("{} threads wait, not {}".format(waiting, count))
+
+
+class CredentialException(Exception):
+    """As the library's."""
+
+
+class RetryError(Exception):
+    """As Tea's."""
+
+
+def explained(error):
+    return Source("x", lambda: None, "is it there?", "does it know us?").explain(error)
+
+
+URL = "https://sts/?OIDCToken=" + TOKEN
+
+
+class TestWhatErrorsSay:
+    @pytest.mark.parametrize(("text", "what", "retryable"), [
+        ("error refreshing credentials from ram_role_arn, http_code: 404, result: " + json.dumps(
+            {"Code": "EntityNotExist.Role", "Message": "The role not exists.",
+             "RequestId": "6894B13B-6D71-4EF5-88FA-F32781734A7F"}),
+         "HTTP status 404, EntityNotExist.Role: The role not exists. (request id 6894B13B-6D71-4EF5-88FA-F32781734A7F)"
+         "; check the ARN of the role (credentials_role_arn)", False),
+        ('{"Code": "NoPermission", "Message": "You are not authorized."}',
+         "NoPermission: You are not authorized.; let the role's trust policy", False),
+        ('{"Code": "Throttling.User", "Message": "Request was denied."}', "Throttling.User: ", True),
+        ("error refreshing credentials from http://x,  http_code=500, result: no JSON",
+         "HTTP status 500; does it know us?", True),
+        ("Failed to get RAM session credentials from ECS metadata service. HttpCode=429", "HTTP status 429", True),
+        ("Get credentials from http://x failed,  HttpCode=403", "HTTP status 403; does it know us?", False),
+        ('error retrieving credentials from http://x result: {"Code": "Success"}', "no credentials in the answer", False),
+        ("No cached value was found.", "the credentials given are past their end; set this machine's clock", False),
+        ("<html>", "no credentials in the answer", True),
+    ])
+    def test_answers(self, text, what, retryable):
+        failure = explained(CredentialException(text))
+
+        assert str(failure).startswith(what)
+        assert failure.retryable is retryable
+
+    @pytest.mark.parametrize("secret", [SECRET + "123", TOKEN, URL])
+    def test_no_part_of_an_answer_that_may_be_secret(self, secret):
+        answer = json.dumps({"Code": secret * 3, "Message": "not " + secret, "RequestId": secret, "Other": secret})
+
+        for text in (answer, "http_code: 403, result: " + answer, secret, "http_code: 403, result: " + secret):
+            assert secret not in everything_in(explained(CredentialException(text)))
+
+    def test_no_url_of_a_failed_connection(self):
+        requests = pytest.importorskip("requests")
+        errors = [RetryError(URL), requests.exceptions.InvalidURL(URL), requests.exceptions.ConnectionError(URL)]
+
+        for error in errors:
+            failure = explained(error)
+            assert str(failure) == "no answer ({}); is it there?".format(type(error).__name__)
+            assert failure.retryable
+
+    def test_innermost_reason_of_a_failed_connection(self):
+        try:
+            try:
+                raise ConnectionRefusedError(111, "Connection refused")
+            except OSError:
+                raise RetryError(URL)
+        except RetryError as error:
+            failure = explained(error)
+
+        assert str(failure) == "no answer (ConnectionRefusedError: [Errno 111] Connection refused); is it there?"
+
+    @pytest.mark.parametrize("error", [
+        json.JSONDecodeError("no", SECRET, 0), UnicodeDecodeError("utf-8", SECRET.encode(), 0, 1, "no")], ids=repr)
+    def test_answer_that_is_no_json(self, error):
+        failure = explained(error)
+
+        assert str(failure) == "the answer is no JSON; does it know us?"
+        assert failure.retryable
+
+    def test_all_others_are_named_only(self):
+        failure = explained(KeyError(SECRET))
+
+        assert str(failure) == "KeyError was raised; does it know us?"
+        assert not failure.retryable
