@@ -1,27 +1,37 @@
 """The console script ``managed-credentials``."""
+import json
 import locale
+import logging
 import os
 import sys
+import textwrap
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any, Callable, Iterable, NoReturn, Optional, Tuple
 
-# What the extra "testing" brings, and this script and the local cloud import.
-_EXTRA = ("cheroot", "click", "crcmod", "oss2", "rich", "trustme")
+if TYPE_CHECKING:
+    from aliyun_sdk_secretsmanager_common_plugin.check import Step
+
+# What the extras "cli" and "testing" bring, and this script and the local cloud import.
+_EXTRAS = ("cheroot", "click", "crcmod", "oss2", "rich", "trustme")
+
+_INDENT = "    "
 
 
 def main() -> None:
     """Run the script. Ends the process: 0 where all was well, 1 where not, 2 for a wrong command, 130 at Ctrl-C."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of the libraries, about the Python they run on
+    logging.getLogger().addHandler(logging.NullHandler())  # or what they log would stand amid what is shown
     if locale.getpreferredencoding().upper() in ("ANSI_X3.4-1968", "US-ASCII", "ASCII"):
         os.environ["LC_ALL"] = "C.UTF-8"  # on Python 3.6 click refuses to start without
     try:
         _group()(prog_name="managed-credentials")
     except ImportError as error:
-        if error.name is None or error.name.split(".")[0] not in _EXTRA:
+        if error.name is None or error.name.split(".")[0] not in _EXTRAS:
             raise
-        sys.exit("managed-credentials needs {}, which the extra \"testing\" installs: "
-                 "pip install \"aliyun-sdk-managed-credentials-providers[testing]\"".format(error.name))
+        extra = "testing" if "demo" in sys.argv[1:2] else "cli"
+        sys.exit('managed-credentials needs {0}, which the extra "{1}" installs: '
+                 'pip install "aliyun-sdk-managed-credentials-providers[{1}]"'.format(error.name, extra))
 
 
 def _group() -> Any:
@@ -40,12 +50,77 @@ def _group() -> Any:
 
         Exits with 0 only if no call failed that could have succeeded.
         """
-        try:
-            from .demo import run
+        _exit_with(_demo)
 
-            code = run()
-        except KeyboardInterrupt:
-            code = 130
-        sys.exit(code)
+    @group.command()
+    @click.option("--config", metavar="FILE", help="The properties file, if it is not the one that programs here read.")
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    @click.argument("secrets", metavar="[SECRET]...", nargs=-1)
+    def check(config: Optional[str], as_json: bool, secrets: Tuple[str, ...]) -> None:
+        """Try the configuration: the file, the identity, each gateway, each SECRET and the key in it.
+
+        Without SECRET those of secret_names are read. Exits with 0 only if every step went well.
+        """
+        _exit_with(lambda: _check(config, secrets, _print_json if as_json else _print_lines))
 
     return group
+
+
+def _exit_with(run: Callable[[], int]) -> NoReturn:
+    """End the process with what ``run`` returns, or with 130 at Ctrl-C."""
+    try:
+        code = run()
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _demo() -> int:
+    from .demo import run
+
+    return run()
+
+
+def _check(config: Optional[str], secrets: Tuple[str, ...], show: Callable[[Iterable["Step"]], bool]) -> int:
+    from aliyun_sdk_secretsmanager_common_plugin.check import check
+
+    return 0 if show(check(config, secrets)) else 1
+
+
+def _print_json(steps: Iterable["Step"]) -> bool:
+    """Print all steps at their end; return whether all went well."""
+    done = list(steps)
+    ok = all(step.ok for step in done)
+    documents = [dict({"step": step.step, "subject": step.subject, "ok": step.ok, "detail": step.detail}, **step.facts)
+                 for step in done]
+    print(json.dumps({"ok": ok, "steps": documents}, indent=2))
+    return ok
+
+
+def _print_lines(steps: Iterable["Step"]) -> bool:
+    """Print each step as it comes, its error or warnings beneath; return whether all went well."""
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    width = console.width if console.is_terminal else sys.maxsize
+    good, bad = "\u2713", "\u2717"
+    try:
+        (good + bad).encode(console.encoding)
+    except UnicodeEncodeError:
+        good, bad = "ok", "FAILED"
+
+    def write(text: str, style: str = "") -> None:
+        # A terminal that cannot show all of it is no reason to end.
+        console.print(text.encode(console.encoding, "backslashreplace").decode(console.encoding), style=style)
+
+    ok = True
+    for step in steps:
+        ok = ok and step.ok
+        head, lines = "{} {:<9}{}".format(good if step.ok else bad, step.step, step.subject), step.detail.split("\n")
+        if step.ok:
+            head += ": " + lines.pop(0)
+        write(head, "green" if step.ok else "bold red")
+        for line in lines:
+            write(textwrap.fill(line, width, initial_indent=_INDENT, subsequent_indent=_INDENT,
+                                break_long_words=False, break_on_hyphens=False))
+    return ok

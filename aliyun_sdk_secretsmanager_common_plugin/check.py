@@ -1,0 +1,293 @@
+"""Tries a configuration, step by step: the file, the identity, each gateway, each secret and the key in it."""
+
+import logging
+import os
+import socket
+import ssl
+import threading
+import time
+from concurrent.futures import Future, wait
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from urllib.parse import urlsplit
+
+from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
+
+from .access_key import parse_secret
+from .exceptions import ManagedCredentialsError
+from .gateways import Gateway, gateway_classes
+from .identities import Identity, identity_of
+from .secrecy import mask_access_key_id
+from .settings import ConfigLoader, DedicatedGatewaySettings, Settings, SharedGatewaySettings, load_settings, system_ca
+
+# A certificate that ends sooner is worth a warning.
+CERTIFICATE_DAYS = 30
+
+_DAY = 24 * 60 * 60
+_UNITS = ((2 * _DAY, _DAY, "days"), (2 * 60 * 60, 60 * 60, "hours"), (2 * 60, 60, "minutes"), (0, 1, "seconds"))
+
+GatewaySettings = Union[DedicatedGatewaySettings, SharedGatewaySettings]
+
+
+class Step(NamedTuple):
+    """One step, done.
+
+    Attributes:
+        step: ``file``, ``identity``, ``gateway``, ``secret`` or ``key``.
+        subject: what was tried: a path, a gateway, a secret.
+        ok: whether it went well.
+        detail: what was found, or the error and what to do; warnings stand on lines of their own.
+        facts: what was found, for programs: ``latency_ms``, ``certificate_expires``, ``access_key_id`` (masked),
+            ``version_id``, ``secret_type``, ``next_rotation``, ``expires``; dates in UTC.
+    """
+
+    step: str
+    subject: str
+    ok: bool
+    detail: str
+    facts: Mapping[str, Any]
+
+
+class _Finding(NamedTuple):
+    """What a step found, and what the next ones need of it."""
+
+    result: Any
+    detail: str
+    facts: Mapping[str, Any]
+
+
+class _Failure(ManagedCredentialsError):
+    """A step failed, in words of our own."""
+
+
+def check(config: Optional[str] = None, secret_names: Sequence[str] = ()) -> Iterator[Step]:
+    """Try a configuration; each step is given as soon as it is done.
+
+    No step raises, or waits longer than ``fetch_timeout``, or says a secret.
+
+    Args:
+        config: the properties file; None takes the one that ``ConfigLoader`` says.
+        secret_names: the secrets to read; none takes ``secret_names`` of the file.
+
+    Example::
+
+        for step in check("managed_credentials_providers.properties", ["app/key"]):
+            print(step.step, step.subject, "ok" if step.ok else "failed", step.detail)
+    """
+    path = os.path.abspath(config or ConfigLoader.get_config_name())
+    step, settings = _try("file", path, _load, config)
+    yield step if settings is None or os.path.exists(path) else step._replace(subject="the environment")
+    if settings is None:
+        return
+    identity = None
+    if settings.shared_gateways:
+        step, identity = _try("identity", "credentials_type=" + settings.identity.credentials_type, _identify, settings)
+        yield step
+    gateways: List[Tuple[str, Optional[Gateway], str]] = []
+    for each in settings.dedicated_gateways + settings.shared_gateways:
+        place = "{} {} ({})".format(_kind(each), each.region_id, each.endpoint)
+        step, gateway = _try("gateway", place, _reach, settings, each, identity)
+        gateways.append((place, gateway, "the identity" if step.ok else "the gateway"))
+        yield step
+    names = secret_names or settings.secret_names
+    if not names:
+        yield Step("secret", "none", True, "no secret was tried; name one as an argument, or in secret_names", {})
+    for name in names:
+        answers: Dict[str, Mapping[str, Any]] = {}
+        for place, gateway, culprit in gateways:
+            step, answer = _try("secret", "{} from {}".format(name, place), _read, settings, name, gateway, culprit)
+            yield step
+            if answer is not None:
+                answers[place] = answer
+        if answers:
+            yield _try("key", name, _parse, name, answers)[0]
+
+
+def _try(name: str, subject: str, attempt: Callable[..., _Finding], *arguments: Any) -> Tuple[Step, Any]:
+    """Return the step that an attempt makes, and its result, None where it failed."""
+    with _Warnings() as warnings:
+        try:
+            finding, ok = attempt(*arguments), True
+        except Exception as error:
+            finding, ok = _Finding(None, _explained(error), {}), False
+    return Step(name, subject, ok, "\n".join([finding.detail] + warnings.lines), finding.facts), finding.result
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, ServerException):
+        return "{} (HTTP status {}, request id {}): {}".format(
+            error.get_error_code(), error.get_http_status(), error.get_request_id(), error.get_error_msg())
+    if isinstance(error, ClientException):
+        return str(error.get_error_msg())
+    if isinstance(error, ManagedCredentialsError):
+        return str(error)
+    return "{} was raised, which nobody expected; it is not shown, since it may hold secrets: please report it".format(
+        type(error).__name__)
+
+
+class _Warnings(logging.Handler):
+    """What this package warns of while the context lasts."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: List[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+    def __enter__(self) -> "_Warnings":
+        logging.getLogger(__package__).addHandler(self)
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        logging.getLogger(__package__).removeHandler(self)
+
+
+def _within(seconds: float, waiting_for: Callable[[], str], call: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a call returns, within ``seconds`` of wall time, which no socket timeout is."""
+    outcome: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call(*arguments))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="managed-credentials-check", daemon=True).start()
+    if not wait([outcome], seconds).done:
+        raise _Failure("no answer within {:g} s (fetch_timeout_milliseconds) from {}; check that it can be reached "
+                       "from here".format(seconds, waiting_for()))
+    return outcome.result()
+
+
+def _load(config: Optional[str]) -> _Finding:
+    settings = load_settings(config)
+    return _Finding(settings, "{} dedicated and {} shared gateways; secret_names: {}".format(
+        len(settings.dedicated_gateways), len(settings.shared_gateways), ", ".join(settings.secret_names) or "none"),
+        {})
+
+
+def _identify(settings: Settings) -> _Finding:
+    identity = identity_of(settings.identity)
+    masked = mask_access_key_id(_within(
+        settings.fetch_timeout, lambda: identity.waiting_for() or "the identity", identity.access_key_id))
+    return _Finding(identity, masked, {"access_key_id": masked})
+
+
+def _kind(settings: GatewaySettings) -> str:
+    return "dedicated" if isinstance(settings, DedicatedGatewaySettings) else "shared"
+
+
+def _reach(settings: Settings, gateway: GatewaySettings, identity: Optional[Identity]) -> _Finding:
+    """Connect to a gateway; the result is None where there is no identity to ask it with."""
+    from requests.utils import get_environ_proxies, select_proxy
+
+    made = _gateway(settings, gateway, identity)
+    url = "https://{}/".format(gateway.endpoint)
+    proxy = select_proxy(url, get_environ_proxies(url))
+    if proxy:
+        where = urlsplit(proxy if "://" in proxy else "//" + proxy)  # without the user and password in it
+        return _Finding(made, "through the proxy {}:{}, so that only reading a secret tries it".format(
+            where.hostname, where.port or "default port"), {})
+    verified = not getattr(gateway, "ignore_certificate", False)
+    latency, certificate = _within(
+        settings.fetch_timeout, lambda: gateway.endpoint, _connect, gateway, verified, settings.fetch_timeout)
+    facts = {"latency_ms": round(latency * 1000, 1)}
+    detail = "connected in {latency_ms} ms".format(**facts)
+    if verified:
+        expires = ssl.cert_time_to_seconds(certificate["notAfter"])
+        facts["certificate_expires"] = _date(expires)
+        names = [value for _, value in certificate.get("subjectAltName", ())]
+        detail += "; certificate of {} until {}".format(", ".join(names[:2]) or "no name", _when(expires))
+        if expires < time.time() + CERTIFICATE_DAYS * _DAY:
+            detail += "\nthe certificate ends in less than {} days: have it renewed".format(CERTIFICATE_DAYS)
+    return _Finding(made, detail, facts)
+
+
+def _gateway(settings: Settings, gateway: GatewaySettings, identity: Optional[Identity]) -> Optional[Gateway]:
+    dedicated_class, shared_class = gateway_classes(settings.secrets_client)
+    made: Optional[Gateway] = None
+    if isinstance(gateway, DedicatedGatewaySettings):
+        made = dedicated_class(gateway)
+    elif identity is not None:
+        made = shared_class(gateway, identity)
+    return made
+
+
+def _connect(gateway: GatewaySettings, verified: bool, timeout: float) -> Tuple[float, Mapping[str, Any]]:
+    """Return the seconds that connecting took, name look-up and TLS included, and the certificate."""
+    key = "cache_client_dkms_config_info" if isinstance(gateway, DedicatedGatewaySettings) else "cache_client_region_id"
+    try:
+        context = _context(gateway.ca_file or system_ca(), verified)
+        where = urlsplit("https://" + gateway.endpoint)
+        host, port = where.hostname or "", where.port or 443
+        began = time.monotonic()
+        with socket.create_connection((host, port), timeout) as connection:
+            with context.wrap_socket(connection, server_hostname=host) as secured:
+                return time.monotonic() - began, secured.getpeercert() or {}
+    except (OSError, ValueError) as error:  # the latter for a name or port that cannot be, and from ssl on Python 3.6
+        reason = "{}: {}".format(type(error).__name__, error)
+        untrusted = isinstance(error, ssl.CertificateError) or "CERTIFICATE_VERIFY_FAILED" in reason
+    if untrusted:
+        raise _Failure("the gateway's certificate is not trusted ({}); set caFilePath in {} to the CA's PEM file, and "
+                       "check the endpoint and the clock of this machine".format(reason, key))
+    raise _Failure("cannot connect ({}); check the endpoint in {} and the network".format(reason, key))
+
+
+def _context(ca: Union[str, bool], verified: bool) -> ssl.SSLContext:
+    """Return TLS as the gateways' own requests have it, for they say no certificate."""
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH
+    from urllib3.util.ssl_ import create_urllib3_context
+
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verified else ssl.CERT_NONE)
+    context.check_hostname = verified
+    if verified:
+        path = DEFAULT_CA_BUNDLE_PATH if isinstance(ca, bool) else ca
+        context.load_verify_locations(**{"capath" if os.path.isdir(path) else "cafile": path})
+    return context
+
+
+def _read(settings: Settings, name: str, gateway: Optional[Gateway], culprit: str) -> _Finding:
+    if gateway is None:
+        raise _Failure("not tried: {} failed".format(culprit))
+    import aliyunsdkkms.request.v20160120.GetSecretValueRequest  # noqa: F401  or the time for this would be latency
+
+    began = time.monotonic()
+    answer = _within(
+        settings.fetch_timeout, gateway.waiting_for, gateway.get_secret_value, name, settings.fetch_timeout)
+    facts = {
+        "version_id": answer.get("VersionId"),
+        "secret_type": answer.get("SecretType"),
+        "latency_ms": round((time.monotonic() - began) * 1000, 1),
+    }
+    return _Finding(answer, "version {version_id}, {secret_type}, in {latency_ms} ms".format(**facts), facts)
+
+
+def _parse(name: str, answers: Mapping[str, Mapping[str, Any]]) -> _Finding:
+    keys = {place: parse_secret(name, answer) for place, answer in answers.items()}
+    key = next(iter(keys.values()))
+    facts = {"access_key_id": mask_access_key_id(key.access_key_id), "version_id": key.version_id}
+    detail = facts["access_key_id"]
+    if key.expires is not None:
+        if key.expires < time.time():
+            raise _Failure("the temporary key {} expired at {}; rotate the secret".format(detail, _when(key.expires)))
+        facts["expires"] = _date(key.expires)
+        detail += ", temporary until " + _when(key.expires)
+    if key.next_rotation is not None:
+        facts["next_rotation"] = _date(key.next_rotation)
+    detail += ", next rotation " + (_when(key.next_rotation) if key.next_rotation is not None else "is not scheduled")
+    if len({each.version_id for each in keys.values()}) > 1:
+        detail += "\nthe gateways do not give the same version: " + ", ".join(
+            "{} from {}".format(each.version_id, place) for place, each in keys.items())
+    return _Finding(key, detail, facts)
+
+
+def _date(epoch: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
+
+
+def _when(epoch: float) -> str:
+    """Return a date, and how far it is from now."""
+    left = epoch - time.time()
+    size, unit = next((size, unit) for least, size, unit in _UNITS if abs(left) >= least)
+    return "{} ({})".format(_date(epoch), ("in {:.0f} {}" if left >= 0 else "{:.0f} {} ago").format(
+        abs(left) // size, unit))
