@@ -25,7 +25,7 @@ def install(session, *what):
 def tests(session):
     """The test suite, on each interpreter that is there."""
     install(session, ".[test]")
-    session.run("python", "-m", "pytest", "-q", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
 
 
 @nox.session
@@ -75,14 +75,14 @@ def beside(session):
 def oss(session, versions, marks):
     """Every body, call, signature and way of refusal, on the oldest and newest oss2 and requests, and one between."""
     install(session, ".[test]", *versions.split())
-    session.run("python", "-m", "pytest", "-q", "-m", marks, "tests/oss", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", "-m", marks, "tests/oss", *session.posargs)
 
 
 @nox.session(python=["3.9", "3.11"])
 def parity(session):
     """The official client, as backend and as witness of what ours send and answer."""
     install(session, ".[test]", "aliyun-secret-manager-client", "alibabacloud-dkms-gcs==1.0.2")
-    session.run("python", "-m", "pytest", "-q", "tests/parity", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", "tests/parity", *session.posargs)
 
 
 @nox.session

@@ -28,7 +28,7 @@ ALL = OSS + IDENTITIES
 SECRET_MANAGER_CLIENT = ["aliyun-secret-manager-client>=0.1.5"]
 CLI = ["click", "rich"]
 TESTING = OSS + CLI + ["cheroot", "trustme", "crcmod"]
-TEST = TESTING + IDENTITIES + ["pytest", "hypothesis", "protobuf"]
+TEST = TESTING + IDENTITIES + ["pytest", "pytest-xdist", "hypothesis", "protobuf"]
 DEV = TEST + ["mypy", "ruff", "nox", "types-requests"]
 
 setup(

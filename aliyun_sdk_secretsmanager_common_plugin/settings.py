@@ -355,6 +355,8 @@ class _Properties:
                 self._path(self._required("client_key_private_key_path", why)), self._client_key_password(why))
         if credentials_type in ("ram_role", "sts", "oidc_role_arn"):
             fields.update(self._role())
+        if credentials_type in ("ram_role", "sts", "oidc_role_arn", "default"):  # a profile may assume a role
+            fields["sts_endpoint"] = self._sts_endpoint()
         if credentials_type == "oidc_role_arn":
             fields["oidc_token_file"] = self._path(fields["oidc_token_file"])
         if credentials_type == "ecs_ram_role":
@@ -365,10 +367,6 @@ class _Properties:
 
     def _role(self) -> Dict[str, Any]:
         """What is optional where a role is assumed."""
-        endpoint = self._values.get("credentials_sts_endpoint", "")
-        if endpoint and not _is_endpoint(endpoint):
-            self._fail("credentials_sts_endpoint", "is {!r}; {}".format(endpoint, ENDPOINT_REMEDY))
-        region_id = self._values.get("credentials_sts_region_id", "")
         duration = self._values.get("credentials_duration_seconds", "") or str(IdentitySettings().duration_seconds)
         if not re.match(r"[0-9]{3,5}\Z", duration) or int(duration) < 900:
             self._fail("credentials_duration_seconds", "is {!r}; write 900 or more seconds".format(duration))
@@ -377,8 +375,14 @@ class _Properties:
             "policy": self._values.get("credentials_policy", ""),
             "external_id": self._values.get("credentials_external_id", ""),
             "duration_seconds": int(duration),
-            "sts_endpoint": endpoint or (region_id and "sts.{}.aliyuncs.com".format(region_id)),
         }
+
+    def _sts_endpoint(self) -> str:
+        endpoint = self._values.get("credentials_sts_endpoint", "")
+        if endpoint and not _is_endpoint(endpoint):
+            self._fail("credentials_sts_endpoint", "is {!r}; {}".format(endpoint, ENDPOINT_REMEDY))
+        region_id = self._values.get("credentials_sts_region_id", "")
+        return endpoint or (region_id and "sts.{}.aliyuncs.com".format(region_id))
 
     def _client_key_password(self, why: str) -> str:
         variable, file = (self._values.get("client_key_password_from_" + source, "")

@@ -183,13 +183,13 @@ class TestOutage:
 
         wait_until(succeeds)
 
-        assert slowest < 0.5
+        assert slowest < 1.5  # less than a renewal's timeout, and than the waits for a new key to be known
         assert time.monotonic() - back < 6
 
     def test_a_hang_costs_those_who_wait_the_renew_timeout_and_the_others_nothing(
         self, cloud, tmp_path, make_client, call, in_threads
     ):
-        cloud.write_properties(tmp_path, renew_timeout_milliseconds=700)
+        cloud.write_properties(tmp_path, renew_timeout_milliseconds=1500)
         client = make_client(pool_size=8)
         cloud.inject("secrets_manager", Fault.hang())
         cloud.rotate(SECRET)
@@ -200,8 +200,8 @@ class TestOutage:
                 call(client)
             return time.monotonic() - started
 
-        assert max(in_threads([timed_failure] * 8)) < 1.5
-        assert timed_failure() < 0.4
+        assert 1.4 < max(in_threads([timed_failure] * 8)) < 4
+        assert timed_failure() < 1.2
         cloud.clear()
 
     @pytest.mark.parametrize("fault", [Fault.drip(30), Fault.hang(), Fault.cut()], ids=["drip", "hang", "cut"])

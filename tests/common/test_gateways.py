@@ -210,7 +210,7 @@ class TestErrors:
         cloud.inject("secrets_manager", Fault.body(b"x" * (1 << 21)))
 
         with pytest.raises(ClientException, match="larger than"):
-            gateway.get_secret_value(SECRET, 5)
+            gateway.get_secret_value(SECRET, 60)
 
     def test_no_signature_is_in_an_error_or_its_chain(self, cloud, gateway):
         cloud.inject("secrets_manager", Fault.reset())

@@ -645,6 +645,11 @@ class TestIdentity:
     def test_default_needs_no_more(self, write):
         assert self.identity(write, credentials_type="default") == IdentitySettings("default")
 
+    def test_default_takes_an_sts_endpoint_for_profiles_that_assume_a_role(self, write):
+        identity = self.identity(write, credentials_type="default", credentials_sts_endpoint="sts.example.com")
+
+        assert identity.sts_endpoint == "sts.example.com"
+
     def test_client_key_with_its_password_in_a_file(self, write, tmp_path):
         (tmp_path / "password").write_text(SECRET + "\n")
 
