@@ -1,6 +1,7 @@
 """Client keys as KMS hands them out: a file with an RSA private key in PKCS#12, sealed with a password."""
 import base64
 import datetime
+import functools
 import json
 import os
 import secrets
@@ -22,10 +23,11 @@ class ClientKeyFile(NamedTuple):
     key_id: str
 
 
-def new_client_key(directory: Any, password: str, now: float, end: float) -> Tuple[ClientKeyFile, Any]:
+def new_client_key(directory: Any, nth: int, password: str, now: float, end: float) -> Tuple[ClientKeyFile, Any]:
     """Make an RSA key and its certificate, and write them to a file.
 
     Args:
+        nth: which one of its cloud it is.
         directory: where; it must exist.
         password: of the PKCS#12.
         now: seconds since 1970.
@@ -34,10 +36,9 @@ def new_client_key(directory: Any, password: str, now: float, end: float) -> Tup
     Returns:
         The file, and the public key.
     """
-    from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
     key_id = "KAAP." + str(uuid.uuid4())
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = _private_key(nth)
     sealed = pkcs12.serialize_key_and_certificates(
         key_id.encode("ascii"), key, _certificate(key, key_id, min(now, end) - _DAY_SECONDS, end), None,
         BestAvailableEncryption(password.encode("utf-8")))
@@ -45,6 +46,13 @@ def new_client_key(directory: Any, password: str, now: float, end: float) -> Tup
     with open(path, "w", encoding="utf-8") as file:
         json.dump({"KeyId": key_id, "PrivateKeyData": base64.b64encode(sealed).decode("ascii")}, file)
     return ClientKeyFile(path, key_id), key.public_key()
+
+
+@functools.lru_cache(maxsize=None)
+def _private_key(_nth: int) -> Any:
+    """No two client keys of a cloud have the same; clouds share theirs, for making one takes long."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _certificate(key: Any, key_id: str, start: float, end: float) -> Any:

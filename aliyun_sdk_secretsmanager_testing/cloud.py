@@ -80,6 +80,7 @@ class LocalCloud:
         self._lock = threading.RLock()
         self._servers: Dict[Tuple[str, Optional[str]], Server] = {}
         self._directory: Optional[str] = None
+        self._client_keys = 0
         self.identity = self.add_identity()
         self.role_arn = self.create_role(_ROLE)
         self.oidc_provider_arn = self._oidc_provider.arn
@@ -336,7 +337,10 @@ class LocalCloud:
         """
         seconds = _CLIENT_KEY_SECONDS if valid is None else valid
         now = self._clock.time()
-        file, public_key = new_client_key(directory, password, now, now + seconds)
+        with self._lock:
+            self._client_keys += 1
+            nth = self._client_keys
+        file, public_key = new_client_key(directory, nth, password, now, now + seconds)
         started = self._clock.monotonic()
         self._shared.keyring.add_client_key(file.key_id, public_key, started, started + seconds)
         return file
