@@ -14,7 +14,7 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 
 from .access_key import parse_secret
 from .exceptions import ManagedCredentialsError
-from .gateways import Gateway, gateway_classes
+from .gateways import Gateway, gateway_classes, proxy_of
 from .identities import Identity, identity_of
 from .secrecy import mask_access_key_id
 from .settings import ConfigLoader, DedicatedGatewaySettings, Settings, SharedGatewaySettings, load_settings, system_ca
@@ -179,11 +179,9 @@ def _kind(settings: GatewaySettings) -> str:
 
 def _reach(settings: Settings, gateway: GatewaySettings, identity: Optional[Identity]) -> _Finding:
     """Connect to a gateway; the result is None where there is no identity to ask it with."""
-    from requests.utils import get_environ_proxies, select_proxy
-
     made = _gateway(settings, gateway, identity)
     url = "https://{}/".format(gateway.endpoint)
-    proxy = select_proxy(url, get_environ_proxies(url))
+    proxy = proxy_of(url)
     if proxy:
         where = urlsplit(proxy if "://" in proxy else "//" + proxy)  # without the user and password in it
         return _Finding(made, "through the proxy {}:{}, so that only reading a secret tries it".format(

@@ -8,7 +8,8 @@ import hashlib
 import json
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
+from urllib.parse import urlsplit
 
 from aliyunsdkcore.acs_exception import error_code
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
@@ -16,7 +17,7 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 from . import protobuf
 from .client_key import load_client_key
 from .identities import Identity
-from .secrecy import filter_loggers
+from .secrecy import filter_loggers, mask, reason
 from .settings import DedicatedGatewaySettings, SharedGatewaySettings, system_ca
 from .version import USER_AGENT
 
@@ -61,6 +62,7 @@ class Query(NamedTuple):
     path: str
     headers: Mapping[str, str]
     body: bytes = b""
+    token: str = ""
 
     def __repr__(self) -> str:
         return "Query()"
@@ -117,11 +119,11 @@ class HttpsGateway(Gateway):
         try:
             status, body = self._send(query, timeout)
         except _transport_errors() as error:
-            failure = self._no_answer(secret_name, _innermost(error))
+            failure = self._no_answer(secret_name, reason(error))
         if failure is not None:  # out of the handler: the errors of requests hold the signed request
             raise failure
         if status != 200:
-            self._raise_refusal(secret_name, status, self.parse_error(body))
+            self._raise_refusal(secret_name, status, self.parse_error(body), query.token)
         answer = self.parse(body)
         if "SecretData" not in answer:
             raise self._unreadable(secret_name, status)
@@ -144,7 +146,6 @@ class HttpsGateway(Gateway):
 
     def _send(self, query: Query, timeout: float) -> Tuple[int, bytes]:
         import requests
-        from requests.utils import get_environ_proxies
 
         # It logs the paths of requests, which hold the identity's token and signature, at DEBUG.
         filter_loggers("urllib3")
@@ -158,31 +159,33 @@ class HttpsGateway(Gateway):
                 data=query.body,
                 timeout=timeout,
                 verify=self.verify,
-                proxies=get_environ_proxies(url),
+                proxies={"https": proxy_of(url)},
                 allow_redirects=False,
                 stream=True,
             )
             return response.status_code, _read(response, timeout)
 
-    def _no_answer(self, secret_name: str, cause: BaseException) -> ClientException:
+    def _no_answer(self, secret_name: str, why: str) -> ClientException:
         # The second is urllib3's own, where Python (3.6) leaves names to it.
-        if "certificate verify failed" in str(cause) or "doesn't match" in str(cause):
+        if "certificate verify failed" in why or "doesn't match" in why:
             return UntrustedGateway(
                 error_code.SDK_HTTP_ERROR,
                 self._about(secret_name, "the gateway's certificate is not trusted ({}); set caFilePath in {} to the "
-                            "CA's PEM file".format(cause, self.key)),
+                            "CA's PEM file".format(why, self.key)),
             )
-        reason = "{}: {}".format(type(cause).__name__, cause)
         return ClientException(
             error_code.SDK_HTTP_ERROR,
-            self._about(secret_name, "no answer ({}); check the endpoint and the network".format(reason)),
+            self._about(secret_name, "no answer ({}); check the endpoint and the network".format(why)),
         )
 
-    def _raise_refusal(self, secret_name: str, status: int, error: Mapping[str, Any]) -> None:
+    def _raise_refusal(self, secret_name: str, status: int, error: Mapping[str, Any], token: str) -> None:
         if not error:
             raise self._unreadable(secret_name, status)
         code = str(error.get("Code", error_code.SDK_UNKNOWN_SERVER_ERROR))
-        problem = "{}{}".format(error.get("Message", "HTTP status {}".format(status)), self._remedy(code))
+        message = mask(str(error.get("Message") or "HTTP status {}".format(status)))
+        if token:  # some messages repeat what was sent
+            message = message.replace(token, "******")
+        problem = message + self._remedy(code)
         raise ServerException(code, self._about(secret_name, problem), status, error.get("RequestId"))
 
     def _unreadable(self, secret_name: str, status: int) -> UnreadableAnswer:
@@ -238,7 +241,7 @@ class SharedGateway(HttpsGateway):
         request.set_FetchExtendedConfig(True)  # as the official client writes it
         headers, path = self._identity.signer().sign(self.region_id, request)
         headers["User-Agent"] = USER_AGENT
-        return Query(path, headers)
+        return Query(path, headers, token=request.get_query_params().get("SecurityToken", ""))
 
     def parse(self, body: bytes) -> Mapping[str, Any]:
         # The ValueError of json holds the whole text, so it must not become the context of our error.
@@ -316,14 +319,14 @@ class DedicatedGateway(HttpsGateway):
         return Query("/", headers, body)
 
     def parse(self, body: bytes) -> Mapping[str, Any]:
-        texts = _texts(body)
+        texts = _texts(body, (_VERSION_STAGES, *_ANSWER_FIELDS))
         answer: Dict[str, Any] = _named(texts, _ANSWER_FIELDS)
         if answer:
             answer["VersionStages"] = {"VersionStage": texts.get(_VERSION_STAGES, [])}
         return answer
 
     def parse_error(self, body: bytes) -> Mapping[str, Any]:
-        error = _named(_texts(body), _ERROR_FIELDS)
+        error = _named(_texts(body, _ERROR_FIELDS), _ERROR_FIELDS)
         return error if "Code" in error else {}
 
     def _remedy(self, code: str) -> str:
@@ -342,15 +345,34 @@ def gateway_classes(secrets_client: str) -> Tuple[Any, Any]:
     return OfficialDedicatedGateway, OfficialSharedGateway
 
 
-def _texts(body: bytes) -> Dict[int, Any]:
+def _texts(body: bytes, numbers: Iterable[int]) -> Dict[int, List[str]]:
     try:
-        return dict(protobuf.decode(body))
+        return protobuf.decode(body, numbers)
     except ValueError:  # out of the handler: that of the codec holds the text
         return {}
 
 
 def _named(texts: Mapping[int, Any], fields: Mapping[int, str]) -> Dict[str, str]:
     return {name: texts[number][-1] for number, name in fields.items() if number in texts}
+
+
+def proxy_of(url: str) -> str:
+    """Return the URL of the proxy that the environment wants for ``url``, empty for none.
+
+    Raises:
+        ClientException: what it says is no URL.
+    """
+    from requests.utils import get_environ_proxies, select_proxy
+
+    proxy = select_proxy(url, get_environ_proxies(url)) or ""
+    try:
+        parts = urlsplit(proxy if "://" in proxy else "//" + proxy)
+        if not proxy or (parts.hostname and parts.port != 0):
+            return proxy
+    except ValueError:  # of the port, or the brackets
+        pass
+    problem = "the environment variable HTTPS_PROXY is no URL of a proxy; write it as http://host:port, or unset it"
+    raise ClientException(error_code.SDK_HTTP_ERROR, problem)
 
 
 def _transport_errors() -> Tuple[Any, ...]:
@@ -362,25 +384,12 @@ def _transport_errors() -> Tuple[Any, ...]:
 
 def _read(response: "requests.Response", timeout: float) -> bytes:
     """Return the body: an answer that begins late is still an answer, one that drips is given up."""
-    from requests.exceptions import ReadTimeout
-
     deadline = time.monotonic() + timeout
-    body = b""
+    body = bytearray()
     for chunk in response.iter_content(16):  # larger ones would be waited for
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
-            raise ReadTimeout("the answer is larger than {} bytes".format(MAX_ANSWER_BYTES))
+            raise OSError("the answer is larger than {} bytes".format(MAX_ANSWER_BYTES))
         if time.monotonic() > deadline:
-            raise ReadTimeout("the answer was not whole within {:g} s".format(timeout))
-    return body
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """Return the first cause: the texts of the outer ones repeat the signed URL."""
-    causes = [error]
-    while True:
-        inner = causes[-1]
-        following = getattr(inner, "reason", None) or inner.__cause__ or inner.__context__
-        if not isinstance(following, BaseException) or following in causes:
-            return inner
-        causes.append(following)
+            raise OSError("the answer was not whole within {:g} s".format(timeout))
+    return bytes(body)

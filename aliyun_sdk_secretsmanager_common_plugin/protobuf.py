@@ -3,7 +3,7 @@
 https://protobuf.dev/programming-guides/encoding
 """
 
-from typing import Dict, Iterator, List, Mapping, Tuple, Union
+from typing import Dict, Iterable, Iterator, List, Mapping, Tuple, Union
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -24,15 +24,20 @@ def encode(fields: Mapping[int, Union[str, bool]]) -> bytes:
     return message
 
 
-def decode(message: bytes) -> Dict[int, List[str]]:
-    """Return the texts of a message by field number, each as often as it is there; fields of other types are skipped.
+def decode(message: bytes, numbers: Iterable[int]) -> Dict[int, List[str]]:
+    """Return the texts of a message by field number, each as often as it is there.
+
+    Args:
+        message: as it was sent.
+        numbers: the fields that are texts; all others are skipped.
 
     Raises:
         ValueError: it is no message of this kind.
     """
     texts: Dict[int, List[str]] = {}
     for number, content in _contents(message):
-        texts.setdefault(number, []).append(content.decode("utf-8"))
+        if number in numbers:
+            texts.setdefault(number, []).append(content.decode("utf-8"))
     return texts
 
 

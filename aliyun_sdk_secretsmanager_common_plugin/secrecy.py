@@ -7,7 +7,7 @@ import re
 _VALUE = r"(?:(?!%(?:25)*26)[^\s\"'&,}\\])+"
 _SENSITIVE = [
     re.compile(
-        r"(?i)((?<![a-z_])(?:(?:x-(?:acs|oss|kms)-)?security-?token|oidc-?token|access-?key-?secret)(?:\\*[\"'])?"
+        r"(?i)((?<![a-z_])(?:(?:x-(?:acs|oss|kms)-)?security-?token|oidc-?token|access-?key-?secret|(?:x-aliyun-)?ecs-metadata-token)(?:\\*[\"'])?"
         r"(?:\s*[:=]\s*|%(?:25)*3D)(?:b(?=[\"']))?(?:\\*[\"'])?)"
         + _VALUE
     ),
@@ -34,20 +34,38 @@ class SensitiveFilter(logging.Filter):
             message = record.getMessage()
         except Exception:
             return True  # a broken record: logging itself reports it
-        masked = _mask(message)
+        masked = mask(message)
         if masked != message:
             record.msg, record.args = masked, ()
         if record.exc_info:
             traceback = logging.Formatter().formatException(record.exc_info)
-            if _mask(traceback) != traceback:
-                record.exc_text, record.exc_info = _mask(traceback), None
+            if mask(traceback) != traceback:
+                record.exc_text, record.exc_info = mask(traceback), None
         return True
 
 
-def _mask(text: str) -> str:
+def mask(text: str) -> str:
+    """Return ``text`` with tokens, signatures, authorization values and secrets masked where they are named."""
     for sensitive in _SENSITIVE:
         text = sensitive.sub(r"\1******", text)
     return text
+
+
+def reason(error: BaseException) -> str:
+    """Return why a connection failed: the name of the first cause, with its text where that holds no request or answer.
+
+    The texts of outer errors repeat the signed URL, and those of HTTP's own errors what was answered.
+    """
+    causes = [error]
+    while True:
+        cause = causes[-1]
+        following = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
+        if not isinstance(following, BaseException) or following in causes:
+            break
+        causes.append(following)
+    name = type(cause).__name__
+    of_the_system = isinstance(cause, OSError) and not type(cause).__module__.startswith("requests")
+    return "{}: {}".format(name, cause) if of_the_system or name == "CertificateError" else name
 
 
 _FILTER = SensitiveFilter()

@@ -11,7 +11,7 @@ from .exceptions import ConfigurationError
 from .gateways import DedicatedGateway, Gateway, HttpsGateway, SharedGateway
 from .identities import Identity, IdentityError
 from .providers import forget_sockets
-from .secrecy import filter_loggers
+from .secrecy import filter_loggers, mask
 from .settings import DedicatedGatewaySettings, SharedGatewaySettings
 from .sockets import fresh_sockets
 from .version import USER_AGENT
@@ -87,11 +87,12 @@ class _OfficialClient(HttpsGateway):
             error = failure.error
         # Out of the handler: the errors of the SDK hold the signed request.
         if isinstance(error, ServerException):
-            self._raise_refusal(secret_name, error.get_http_status(), _refusal(error))
+            self._raise_refusal(secret_name, error.get_http_status(), _refusal(error),
+                                request.get_query_params().get("SecurityToken", ""))
         if isinstance(error, IdentityError):
             raise error
         if error is not None:
-            raise self._no_answer(secret_name, ConnectionError(_reason(error)))
+            raise self._no_answer(secret_name, _reason(error))
         answer = self.parse(body)
         if not answer.get("SecretData"):  # empty where protobuf could make nothing of the answer
             raise self._unreadable(secret_name, 200)
@@ -209,8 +210,9 @@ class HandedInClient(Gateway):
             error = raised
         # Out of the handler: the errors of the SDK, and those before them, may hold the signed request.
         if isinstance(error, ServerException):
-            raise ServerException(error.get_error_code(), self._about(secret_name, "failed: " + error.get_error_msg()),
-                                  error.get_http_status(), error.get_request_id())
+            problem = "failed: " + mask(str(error.get_error_msg()))
+            raise ServerException(error.get_error_code(), self._about(secret_name, problem), error.get_http_status(),
+                                  error.get_request_id())
         if error is not None:
             code = error.get_error_code() if isinstance(error, ClientException) else error_code.SDK_UNKNOWN_SERVER_ERROR
             raise ClientException(code, self._about(secret_name, "failed: " + _reason(error)))
@@ -247,4 +249,4 @@ def _reason(error: Exception) -> str:
     """Return what an error says, without queries, which hold tokens and signatures; its name where it is unknown."""
     if not isinstance(error, ClientException):
         return type(error).__name__
-    return re.sub(r"\?\S*", "", str(error.get_error_msg()))
+    return mask(re.sub(r"\?\S*", "", str(error.get_error_msg())))

@@ -13,7 +13,7 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 
 from .access_key import AccessKey, parse_secret
 from .clock import Clock
-from .exceptions import ConfigurationError
+from .exceptions import ConfigurationError, ManagedCredentialsError
 from .gateways import Gateway, UntrustedGateway
 from .identities import IdentityError
 
@@ -319,8 +319,12 @@ class _Request:
             answer = gateway.get_secret_value(secret_name, self._timeout)
             self.seconds = self._clock.monotonic() - began
             self.fetched = Fetched(started, parse_secret(secret_name, answer))
-        except BaseException as error:
+        except (ServerException, ClientException, ManagedCredentialsError) as error:
             self.error = error
+        except BaseException as error:  # what it says is not ours to show
+            self.error = ManagedCredentialsError(
+                "secret {!r}: {} was raised while {!r} was asked, which nobody expected; please report it".format(
+                    secret_name, type(error).__name__, gateway))
         finally:
             self._secrets_manager.finish(self)
 

@@ -1,6 +1,7 @@
 """The validated, immutable settings, from ``managed_credentials_providers.properties`` and the environment."""
 
 import difflib
+import ipaddress
 import json
 import logging
 import os
@@ -280,8 +281,11 @@ class _Properties:
         self._values = values
 
     def settings(self, identity: bool, gateways: bool) -> Settings:
-        shared = self._entries("cache_client_region_id", REGION_FIELDS, self._shared_gateway)
-        dedicated = self._entries("cache_client_dkms_config_info", INSTANCE_FIELDS, self._dedicated_gateway)
+        shared: Tuple[SharedGatewaySettings, ...] = ()
+        dedicated: Tuple[DedicatedGatewaySettings, ...] = ()
+        if gateways:
+            shared = self._entries("cache_client_region_id", REGION_FIELDS, self._shared_gateway)
+            dedicated = self._entries("cache_client_dkms_config_info", INSTANCE_FIELDS, self._dedicated_gateway)
         if gateways and not shared and not dedicated:
             self._fail("cache_client_region_id", 'is missing or empty; write [{"regionId": "cn-hangzhou"}], or name '
                                                  "dedicated gateways in cache_client_dkms_config_info")
@@ -325,7 +329,7 @@ class _Properties:
         text = self._values.get(key, "")
         if not text:
             return default
-        if not text.isdigit():
+        if not re.match(r"[0-9]{1,18}\Z", text):
             self._fail(key, "is {!r}; write a whole number of bytes, 0 for none".format(text))
         return int(text)
 
@@ -334,7 +338,7 @@ class _Properties:
         names = tuple(name.strip() for name in text.split(",")) if text else ()
         if not all(names):
             self._fail("secret_names", "has an empty name; write the names of secrets, separated by commas")
-        return names
+        return tuple(dict.fromkeys(names))
 
     def _one_of(self, key: str, known: Tuple[str, ...], default: str) -> str:
         value = self._values.get(key, "") or default
@@ -361,8 +365,8 @@ class _Properties:
             fields["oidc_token_file"] = self._path(fields["oidc_token_file"])
         if credentials_type == "ecs_ram_role":
             fields["role_name"] = self._values.get("credentials_role_name", "")
-        if credentials_type == "credentials_uri" and not re.match(r"https?://[^/?#\s]+", fields["uri"]):
-            self._fail("credentials_uri", "is no URL; write it as http://host:port/path")
+        if credentials_type == "credentials_uri" and not _is_url(fields["uri"]):
+            self._fail("credentials_uri", "is no URL; write it as http://host:port/path, the host a name or IPv4")
         return IdentitySettings(ca_file=self._ca_bundle(), **fields)
 
     def _role(self) -> Dict[str, Any]:
@@ -408,6 +412,8 @@ class _Properties:
             problem = error.strerror or "cannot be read"
         except UnicodeDecodeError:
             problem = "it is no UTF-8 text"
+        except ValueError:
+            problem = "that is no path"
         if not password:
             fail("names the file {}: {}; write the password into it".format(path, problem or "it is empty"))
         return password
@@ -526,8 +532,19 @@ class _Properties:
 
 
 def _is_endpoint(text: str) -> bool:
-    match = re.match(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?\Z", text)
-    return match is not None and int(match.group(2) or 0) < 65536
+    match = re.match(r"(?:[\w.-]+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?\Z", text)
+    if match is None or int(match.group(2) or 0) > 65535:
+        return False
+    try:
+        return not match.group(1) or bool(ipaddress.IPv6Address(match.group(1)))
+    except ValueError:
+        return False
+
+
+def _is_url(text: str) -> bool:
+    """Return whether ``text`` is a URL that ``alibabacloud-credentials`` can ask: it drops the brackets of IPv6."""
+    match = re.match(r"https?://([^/?#\s]+)", text)
+    return match is not None and "[" not in match.group(1) and _is_endpoint(match.group(1).rpartition("@")[2])
 
 
 def system_ca() -> Union[str, bool]:

@@ -8,7 +8,7 @@ import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 from aliyunsdkcore.request import CommonRequest
 
-from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials, protobuf
 from aliyun_sdk_secretsmanager_common_plugin.gateways import DedicatedGateway, UnreadableAnswer, UntrustedGateway
 from aliyun_sdk_secretsmanager_common_plugin.settings import load_settings
 from aliyun_sdk_secretsmanager_oss_plugin import ProxyBucket
@@ -149,6 +149,17 @@ class TestErrors:
             make_gateway().get_secret_value("missing", 5)
 
         assert caught.value.get_error_code() == "Forbidden.ResourceNotFound"
+
+    def test_fields_that_nobody_knows_yet_cost_nothing(self, cloud, make_gateway):
+        gateway = make_gateway()
+        unknown = b"\xa2\x06\x02\xff\xfe\x08\x93\x03"
+        cloud.inject("dedicated", Fault.body(
+            protobuf.encode({2: "InvalidX", 3: "of the test", 4: "request-1"}) + unknown, status=403))
+
+        with pytest.raises(ServerException, match="of the test") as caught:
+            gateway.get_secret_value(SECRET, 5)
+
+        assert (caught.value.get_error_code(), caught.value.get_request_id()) == ("InvalidX", "request-1")
 
     def test_revoked_client_key_is_named(self, cloud, make_gateway, client_key):
         gateway = make_gateway()

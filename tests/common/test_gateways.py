@@ -1,9 +1,13 @@
 """The shared gateway over real HTTPS: what a fault of Secrets Manager looks like to who reads a secret."""
 
+import http.client
+import io
+import json
 import logging
 import socket
 import threading
 import time
+from urllib.parse import quote
 
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
@@ -21,6 +25,8 @@ from aliyun_sdk_secretsmanager_common_plugin.settings import IdentitySettings, S
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
 from tests.conftest import SECRET
 
+from .fakes import everything_in
+
 
 @pytest.fixture
 def make_gateway(cloud):
@@ -31,6 +37,17 @@ def make_gateway(cloud):
             SharedGatewaySettings("cn-hangzhou", endpoint or cloud.gateway_endpoint("cn-hangzhou"), ca_file), identity)
 
     return make
+
+
+def with_answer(answer):
+    """Return a constructor of HTTPResponse that reads ``answer`` instead of what came."""
+    construct = http.client.HTTPResponse.__init__
+
+    def constructor(self, *arguments, **options):
+        construct(self, *arguments, **options)
+        self.fp = io.BufferedReader(io.BytesIO(answer))
+
+    return constructor
 
 
 @pytest.fixture
@@ -211,6 +228,57 @@ class TestErrors:
 
         with pytest.raises(ClientException, match="larger than"):
             gateway.get_secret_value(SECRET, 60)
+
+    @pytest.mark.parametrize(("code", "message"), [
+        ("InvalidSecurityToken.Expired", "Specified SecurityToken {token} is expired."),
+        ("SignatureDoesNotMatch", "server string to sign is:POST&%2F&SecurityToken%3D{quoted}%26Version%3D2016-01-20"),
+        ("InvalidParameter", "/?SecretName=app&SecurityToken={quoted_once}&Version=2016-01-20"),
+    ])
+    def test_token_that_an_error_repeats_is_masked(self, cloud, caplog, code, message):
+        caplog.set_level(logging.DEBUG)
+        temporary = cloud.add_identity(token=True)
+        token = temporary.security_token
+        gateway = SharedGateway(
+            SharedGatewaySettings("cn-hangzhou", cloud.gateway_endpoint("cn-hangzhou"), cloud.ca_file),
+            identity_of(IdentitySettings("sts_token", *temporary)))
+        once = quote(token, safe="")
+        shown = message.format(token=token, quoted_once=once, quoted=quote(once, safe=""))
+        cloud.inject("secrets_manager", Fault.body(
+            json.dumps({"Code": code, "Message": shown, "RequestId": "1"}).encode(), status=400))
+
+        with pytest.raises(ServerException, match=r"\*\*\*\*\*\*") as caught:
+            gateway.get_secret_value(SECRET, 5)
+
+        assert caught.value.get_error_code() == code
+        for one in (token, once, quote(once, safe="")):
+            assert one not in everything_in(caught.value) + caplog.text
+
+    def test_error_without_a_message_says_its_status(self, cloud, gateway):
+        cloud.inject("secrets_manager", Fault.body(b'{"Code": "InvalidX", "Message": null}', status=400))
+
+        with pytest.raises(ServerException, match="HTTP status 400"):
+            gateway.get_secret_value(SECRET, 5)
+
+    @pytest.mark.parametrize("answer", [
+        b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{"SecretData": "sensitive"}',
+        b'{"SecretData": "sensitive"}\r\n\r\n'], ids=["chunks", "status line"])
+    def test_what_was_answered_is_in_no_error_of_the_transport(self, gateway, monkeypatch, answer):
+        monkeypatch.setattr(http.client.HTTPResponse, "__init__", with_answer(answer))
+
+        with pytest.raises(ClientException, match="no answer") as caught:
+            gateway.get_secret_value(SECRET, 5)
+
+        assert "sensitive" not in everything_in(caught.value)
+
+    @pytest.mark.parametrize("proxy", ["http://user:password@", "http://127.0.0.1:port", "http://[::1", "http://:0"])
+    def test_proxy_that_is_no_url_is_said_to_be_the_environments(self, gateway, monkeypatch, proxy):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.setenv("NO_PROXY", "")
+
+        with pytest.raises(ClientException, match="HTTPS_PROXY is no URL") as caught:
+            gateway.get_secret_value(SECRET, 5)
+
+        assert "password" not in everything_in(caught.value)
 
     def test_no_signature_is_in_an_error_or_its_chain(self, cloud, gateway):
         cloud.inject("secrets_manager", Fault.reset())

@@ -11,7 +11,7 @@ import weakref
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
-from aliyun_sdk_secretsmanager_common_plugin import SecretFormatError
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentialsError, SecretFormatError
 from aliyun_sdk_secretsmanager_common_plugin import secrets_manager as module
 from aliyun_sdk_secretsmanager_common_plugin.gateways import UnreadableAnswer, UntrustedGateway
 from aliyun_sdk_secretsmanager_common_plugin.identities import IdentityError
@@ -257,9 +257,10 @@ class TestRegions:
         assert world.log == ["r1", "r2"]
 
     def test_mistake_of_a_gateways_surfaces_and_is_forgotten(self, clock):
-        world = World(clock, KeyError("a mistake"))
-        with pytest.raises(KeyError):
+        world = World(clock, KeyError("a sensitive mistake"))
+        with pytest.raises(ManagedCredentialsError, match="KeyError was raised") as caught:
             world.fetch()
+        assert "sensitive" not in everything_in(caught.value)
         world.gateways[0].answer = answer(A)
 
         assert world.fetch().key == A

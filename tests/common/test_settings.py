@@ -18,6 +18,7 @@ from aliyun_sdk_secretsmanager_common_plugin.settings import (
     ClientKeySettings,
     DedicatedGatewaySettings,
     IdentitySettings,
+    Settings,
     SharedGatewaySettings,
     load_settings,
     read_properties,
@@ -498,7 +499,7 @@ class TestBadRegions:
         assert "true or false" in message
 
     @pytest.mark.parametrize("endpoint", [
-        "https://kms.example.com", "http://kms.example.com", "kms.example.com/path", "kms.example.com:99999"])
+        "https://kms.example.com", "http://kms.example.com", "kms.example.com/path", "kms.example.com:99999", "[1:2]"])
     def test_endpoint_with_scheme_or_path(self, refused, write, endpoint):
         message = refused(write(cache_client_region_id='[{"regionId": "cn-a", "endpoint": "%s"}]' % endpoint))
 
@@ -706,7 +707,9 @@ class TestIdentity:
 
         assert all(word in message for word in words)
 
-    @pytest.mark.parametrize("uri", ["127.0.0.1/path", "ftp://127.0.0.1/", "http://", "file:///etc/passwd"])
+    @pytest.mark.parametrize("uri", [
+        "127.0.0.1/path", "ftp://127.0.0.1/", "http://", "file:///etc/passwd", "http://[::1]/x", "http://[::1/x",
+        "http://127.0.0.1:99999/x", "http://127.0.0.1:port/x"])
     def test_uri_that_is_none(self, refused, write, uri):
         assert "credentials_uri is no URL" in refused(write(credentials_type="credentials_uri", credentials_uri=uri))
 
@@ -810,7 +813,9 @@ class TestDedicatedGateways:
         assert "cache_client_region_id is missing or empty" in message
         assert "cache_client_dkms_config_info" in message
 
-    def test_a_program_that_hands_in_the_client_needs_none(self, write):
+    def test_a_program_that_hands_in_the_client_needs_none_of_it(self, write):
+        assert load_settings(write(credentials_type=None, cache_client_dkms_config_info=instance(endpoint=None)),
+                             gateways=False) == Settings()
         assert load_settings(write("secret_names=a\n"), gateways=False).secret_names == ("a",)
 
 
