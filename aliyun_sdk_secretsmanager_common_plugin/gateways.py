@@ -185,7 +185,8 @@ class HttpsGateway(Gateway):
         message = mask(str(error.get("Message") or "HTTP status {}".format(status)))
         if token:  # some messages repeat what was sent
             message = message.replace(token, "******")
-        problem = message + self._remedy(code)
+        remedy = self._remedy(code)
+        problem = message.rstrip(".") + remedy if remedy else message
         raise ServerException(code, self._about(secret_name, problem), status, error.get("RequestId"))
 
     def _unreadable(self, secret_name: str, status: int) -> UnreadableAnswer:
