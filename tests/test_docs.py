@@ -20,7 +20,6 @@ READMES = [ROOT / "README.rst", ROOT / "README.zh-cn.rst"]
 
 NAMES = sorted(page.name for page in ENGLISH.glob("*.rst"))
 PAGES = sorted(ENGLISH.glob("*.rst")) + sorted(CHINESE.glob("*.rst"))
-# What a program hands in, so that the file of the page need not say it.
 # What the add-on of ACK sets, and the password that a file may name.
 VARIABLES = {
     "ALIBABA_CLOUD_ROLE_ARN": "acs:ram::1:role/a",
