@@ -72,7 +72,8 @@ def oss(session, versions):
     """Every body, call, signature and way of refusal, on the oldest and newest oss2 and requests."""
     # Not all of "test": alibabacloud-credentials wants a newer requests.
     install(session, ".[testing]", "pytest", "pytest-xdist", "hypothesis", *versions.split())
-    session.run("python", "-m", "pytest", "-q", "-n", "auto", "-m", "matrix or not matrix", "tests/oss", *session.posargs)
+    session.run(
+        "python", "-m", "pytest", "-q", "-n", "auto", "-m", "matrix or not matrix", "tests/oss", *session.posargs)
 
 
 @nox.session(python=["3.9", "3.11"])
