@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sys
+import threading
 import types
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 from urllib.parse import urlsplit
@@ -18,7 +19,12 @@ from .exceptions import ConfigurationError
 from .secrecy import filter_loggers
 from .settings import CA_VARIABLE, IdentitySettings, system_ca
 
-METADATA_SERVICE = "http://100.100.100.200"
+METADATA_ADDRESS = "100.100.100.200"
+# The name of the threads in which sources are asked; what the library does in any other is the program's own use of it.
+ASKING_THREAD = "managed-credentials-identity"
+
+# status: that of the last HTTP answer in this thread, 0 if there is none since ``Source.ask`` began.
+_exchange = threading.local()
 
 # Those of alibabacloud-credentials and of what it sends with.
 _LIBRARY_LOGGERS = ("credentials", "alibabacloud-tea")
@@ -47,6 +53,7 @@ _KNOWN_TEXTS = (
     ("failed to get credential from credentials file", "the file has no such profile",
      "set ALIBABA_CLOUD_PROFILE to a section of it"),
 )
+_NOTHING = "no credentials in the answer"
 
 
 class NoCredentials(Exception):
@@ -76,17 +83,22 @@ class Source:
 
     def ask(self) -> AccessKey:
         """Return the credentials; what it raises is to be explained. Not to be called by two threads at once."""
+        _exchange.status = 0
         # The library keeps credentials while they are good.
         if self._provider is None:
             self._provider = self._make()
         return _read(self._provider)
 
-    def forget(self) -> None:
-        """Forget the provider, since the library's have no other way to drop their credentials."""
-        self._provider = None
+    def afresh(self) -> "Source":
+        """Return the same with a provider of its own: the library's have no other way to drop their credentials."""
+        source = copy.copy(self)
+        source._provider = None
+        return source
 
-    def explain(self, error: Exception) -> NoCredentials:
-        """Return what an error of the library's says, without its text: that may hold signed URLs and whole answers."""
+    def explain(self, error: BaseException) -> NoCredentials:
+        """Return what an error says that ``ask`` raised in this thread, without its text: that may hold signed URLs and
+        whole answers.
+        """
         from urllib3.exceptions import HTTPError
 
         if isinstance(error, NoCredentials):
@@ -95,14 +107,23 @@ class Source:
         if isinstance(error, OSError) and error.filename:
             return NoCredentials("cannot read {}: {}".format(error.filename, error.strerror), "check the file")
         if isinstance(error, (OSError, HTTPError)) or kind == "RetryError":
-            return self._no_answer(error)
+            return self._no_connection(error)
+        status = getattr(_exchange, "status", 0)
         if kind == "CredentialException":
-            return self._refusal(str(error))
+            return self._refusal(str(error), status)
+        if status >= 400:
+            return self._refusal("", status)
         if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
             return NoCredentials("the answer is no JSON", self._refused, retryable=True)
+        if status:
+            return NoCredentials(_NOTHING, self._refused)
         return NoCredentials("{} was raised".format(kind), self._refused)
 
-    def _no_answer(self, error: BaseException) -> NoCredentials:
+    def no_answer(self, why: str) -> NoCredentials:
+        """Return what there is to say where it does not answer."""
+        return NoCredentials("no answer " + why, self._unreachable, retryable=True)
+
+    def _no_connection(self, error: BaseException) -> NoCredentials:
         from requests import RequestException
 
         while error.__cause__ or error.__context__:
@@ -114,19 +135,21 @@ class Source:
         if "CERTIFICATE_VERIFY_FAILED" in reason or reason.startswith("CertificateError"):
             return NoCredentials("the certificate is not trusted ({})".format(reason),
                                  "set the environment variable {} to the CA's PEM file".format(CA_VARIABLE))
-        return NoCredentials("no answer ({})".format(reason), self._unreachable, retryable=True)
+        return self.no_answer("({})".format(reason))
 
-    def _refusal(self, text: str) -> NoCredentials:
+    def _refusal(self, text: str, status: int) -> NoCredentials:
         for beginning, what, remedy in _KNOWN_TEXTS:
             if text.startswith(beginning):
                 return NoCredentials(what, remedy)
         match = re.search(r"(?i)http_?code[=:] ?([0-9]{3})", text)
-        status = int(match.group(1)) if match else 0
+        status = int(match.group(1)) if match else status
+        if status == 200:
+            status = 0  # nothing is wrong with that
         answer = _json_object(text.partition("result: ")[2] or text)
-        code = answer.get("Code", "") if status != 200 else ""
+        code = answer.get("Code", "")
         request_id = answer.get("RequestId", "")
         message = answer.get("Message", "")
-        what = "HTTP status {}".format(status) if status else "no credentials in the answer"
+        what = "HTTP status {}".format(status) if status else _NOTHING
         if code != "Success" and re.match(r"[\w.-]{1,64}\Z", code):
             what = "{}{}: {}".format(what + ", " if status else "", code, _without_secrets(message))
         else:
@@ -141,10 +164,13 @@ class Source:
 class HandedIn(Source):
     """An object of the program's own."""
 
-    def explain(self, error: Exception) -> NoCredentials:
+    def __init__(self, credentials: Any) -> None:
+        super().__init__("", lambda: credentials, "see to it that the object gives credentials")
+
+    def explain(self, error: BaseException) -> NoCredentials:
         # Nothing is known of its errors: it may work again.
         return error if isinstance(error, NoCredentials) else NoCredentials(
-            "{} was raised".format(type(error).__name__), "see to it that the object gives credentials", True)
+            "{} was raised".format(type(error).__name__), self._unreachable, True)
 
 
 def getter(credentials: Any) -> Optional[Callable[[], Any]]:
@@ -165,10 +191,13 @@ def _read(credentials: Any) -> AccessKey:
         method = getattr(given, "get_" + name, None)
         return method() if callable(method) else getattr(given, name, None)
 
-    access_key_id, access_key_secret = part("access_key_id"), part("access_key_secret")
-    if not access_key_id or not access_key_secret:
+    pair, token = (part("access_key_id"), part("access_key_secret")), part("security_token") or None
+    if not all(text and isinstance(text, str) for text in pair):
         raise NoCredentials("there is no access_key_id, or no access_key_secret, in what was given")
-    return AccessKey(access_key_id, access_key_secret, part("security_token") or None)
+    if not isinstance(token, (str, type(None))):
+        raise NoCredentials("the security_token in what was given is no text")
+    expires = part("expiration") or getattr(credentials, "expiration", None)  # version 0.3 keeps it there
+    return AccessKey(pair[0], pair[1], token, expires=expires if isinstance(expires, (int, float)) else None)
 
 
 def is_set(variable: str) -> bool:
@@ -190,20 +219,68 @@ def _without_secrets(message: str) -> str:
     return re.sub(r"[\w+/=%.~-]{25,}", "******", message)[:200]
 
 
+class _NotOurs(logging.Filter):
+    """Drops what the library logs of our questions: whole answers and URIs; our errors say what was wrong."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return threading.current_thread().name != ASKING_THREAD
+
+
+_NOT_OURS = _NotOurs()
+
+
 def import_library() -> None:
-    """Import ``alibabacloud-credentials``, and undo what that does to the user's stderr."""
-    loggers = [logging.getLogger(name) for name in _LIBRARY_LOGGERS]
-    before = [list(each.handlers) for each in loggers]
+    """Import ``alibabacloud-credentials``, and undo what that does, or did, to the user's stderr."""
     import alibabacloud_credentials.client  # noqa: F401
 
-    for each, handlers in zip(loggers, before):
+    modules = [module for name, module in list(sys.modules.items())
+               if name.partition(".")[0] in ("alibabacloud_credentials", "Tea")]
+    for each in map(logging.getLogger, _LIBRARY_LOGGERS):
         for handler in list(each.handlers):
-            if handler not in handlers and type(handler) is logging.StreamHandler:
+            if any(value is handler for module in modules for value in list(vars(module).values())):
                 each.removeHandler(handler)
         if not each.handlers:
             # Else its warnings would go to stderr, where the program does not set up logging.
             each.addHandler(logging.NullHandler())
+        each.addFilter(_NOT_OURS)
         filter_loggers(each.name)
+    filter_loggers("urllib3")  # at DEBUG it logs the paths of requests, which hold the OIDC token
+
+
+class _Adapter:
+    """What is mixed into the adapters that Tea sends our questions over; it changes no request of the program's own.
+
+    Tea has the environment say which proxy to use, but not for what (NO_PROXY), and version 0.3 takes no CA. The status
+    of an answer that is not as they expect, the library keeps to itself.
+    """
+
+    ca_files: Dict[str, Union[str, bool]] = {}  # by host and port
+
+    def send(self, request: Any, **options: Any) -> Any:
+        from requests.utils import should_bypass_proxies
+
+        if threading.current_thread().name == ASKING_THREAD:
+            address = urlsplit(request.url)
+            if address.hostname == METADATA_ADDRESS or should_bypass_proxies(request.url, no_proxy=None):
+                options["proxies"] = None
+            options["verify"] = self.ca_files.get(address.netloc, options.get("verify", True))
+        response = super().send(request, **options)  # type: ignore[misc]
+        _exchange.status = response.status_code
+        return response
+
+
+def _adapter(protocol: str, host: str, port: int = 80) -> Any:
+    """Return the adapter that Tea sends over to an address, mixed with ours. 80 is its port for "none is said"."""
+    from Tea.core import TeaCore
+
+    if hasattr(TeaCore, "_get_session"):  # since 0.4: one for each address
+        session = TeaCore._get_session("{}://{}:{}".format(protocol, host, port), protocol)
+        adapter = session.adapters[protocol + "://"]
+    else:
+        adapter = TeaCore.get_adapter(protocol)
+    if not isinstance(adapter, _Adapter):
+        adapter.__class__ = type("Adapter", (_Adapter, type(adapter)), {})  # so that it keeps its pool and TLS context
+    return adapter
 
 
 def forget_sockets() -> None:
@@ -242,9 +319,9 @@ def source_of(settings: IdentitySettings) -> Source:
     library: Any = _Library(settings) if new else _OldLibrary(settings)
     credentials_type = settings.credentials_type
     if credentials_type == "default":
-        return Source("", library.default)
+        return Source("", library.default, "see which of the sources hangs, or choose another credentials_type")
     if credentials_type == "ecs_ram_role":
-        return Source(METADATA_SERVICE, library.instance_role,
+        return Source("http://" + METADATA_ADDRESS, library.instance_role,
                       "that is the metadata service of ECS instances: elsewhere choose another credentials_type",
                       "attach a RAM role to the instance; check credentials_role_name, if it is set")
     if credentials_type == "credentials_uri":
@@ -253,6 +330,11 @@ def source_of(settings: IdentitySettings) -> Source:
                       *["check credentials_uri, and what serves it"] * 2)
     return Source(_sts_endpoint(settings), library.oidc if credentials_type == "oidc_role_arn" else library.ram_role,
                   "check credentials_sts_endpoint and the network", "check the role, and who may assume it")
+
+
+def _uri_adapter(uri: str) -> None:
+    address = urlsplit(uri)
+    _adapter(address.scheme, str(address.hostname), address.port or 80)
 
 
 def _check_token_file(path: str) -> None:
@@ -309,6 +391,7 @@ class _Library:
     def instance_role(self, role_name: str = "") -> Any:
         from alibabacloud_credentials.provider import EcsRamRoleCredentialsProvider
 
+        _adapter("http", METADATA_ADDRESS)
         return EcsRamRoleCredentialsProvider(
             role_name=role_name or self._settings.role_name or os.environ.get("ALIBABA_CLOUD_ECS_METADATA", ""),
             disable_imds_v1=is_set("ALIBABA_CLOUD_IMDSV1_DISABLED"),
@@ -318,6 +401,7 @@ class _Library:
     def uri(self) -> Any:
         from alibabacloud_credentials.provider import URLCredentialsProvider
 
+        _uri_adapter(self._settings.uri)
         return self._prepared(URLCredentialsProvider(uri=self._settings.uri))
 
     def default(self) -> Any:
@@ -336,6 +420,7 @@ class _Library:
                 if profile_name not in profiles:
                     raise NoCredentials("{} has no profile {!r}".format(path, profile_name),
                                         "set ALIBABA_CLOUD_PROFILE to one of: " + ", ".join(map(str, profiles)))
+                _check_sources(path, profiles, profile_name)
                 profile = profiles[profile_name]
                 if profile.get("mode") == "EcsRamRole":
                     return library.instance_role(profile.get("ram_role_name"))
@@ -372,9 +457,23 @@ class _Library:
     def _prepared(self, provider: Any) -> Any:
         if hasattr(provider, "_runtime_options"):
             provider._runtime_options["ca"] = self._settings.ca_file or system_ca()  # no argument leads there
-        if self._settings.sts_endpoint and hasattr(provider, "_sts_endpoint"):
-            provider._sts_endpoint = self._settings.sts_endpoint  # that of a profile knows a region only
+        if hasattr(provider, "_sts_endpoint"):
+            # That of a profile knows a region only.
+            provider._sts_endpoint = self._settings.sts_endpoint or provider._sts_endpoint
+            _adapter("https", provider._sts_endpoint)
         return provider
+
+
+def _check_sources(path: str, profiles: Dict[Any, Any], name: str) -> None:
+    """Check the profiles of the CLI whose roles are assumed for that of profile ``name``."""
+    names = [name]
+    while profiles[names[-1]].get("mode") == "ChainableRamRoleArn":
+        source = profiles[names[-1]].get("source_profile")
+        what = "is not there" if source not in profiles else "leads back to it" if source in names else ""
+        if what:
+            raise NoCredentials("the profile {!r} in {} has the source_profile {!r}, which {}".format(
+                names[-1], path, source, what), "name another profile there")
+        names.append(source)
 
 
 def _home() -> str:
@@ -409,7 +508,9 @@ class _Chain:
             self._links.append(("instance role", of("ecs_ram_role")))
         uri = environ("ALIBABA_CLOUD_CREDENTIALS_URI")
         if uri:
-            self._links.append(("credentials URI", of("credentials_uri", uri=uri)))
+            self._links.append(("credentials URI", Source(
+                "", lambda: _Library(settings._replace(uri=_checked(uri))).uri(),
+                *["check ALIBABA_CLOUD_CREDENTIALS_URI, and what serves it"] * 2)))
 
     def get_credentials(self) -> AccessKey:
         failures: List[Tuple[str, NoCredentials]] = []
@@ -426,6 +527,20 @@ class _Chain:
                 "{}: {}".format(name, failure) for name, failure in failures)),
             "set up one of them, or choose another credentials_type",
             any(failure.retryable for _, failure in failures))
+
+
+def _checked(uri: str) -> str:
+    """Return ``uri``, of which the library can make a request; it drops the brackets of an IPv6 address."""
+    is_url = False
+    try:
+        address = urlsplit(uri)
+        is_url = address.scheme in ("http", "https") and ":" not in (address.hostname or ":") and address.port != 0
+    except ValueError:
+        pass
+    if not is_url:
+        raise NoCredentials("ALIBABA_CLOUD_CREDENTIALS_URI is no URL",
+                            "write it as http://host:port/path, the host a name or IPv4")
+    return uri
 
 
 def _environment_key() -> Any:
@@ -485,6 +600,7 @@ class _OldLibrary:
         from alibabacloud_credentials.models import Config
         from alibabacloud_credentials.providers import EcsRamRoleCredentialProvider
 
+        _adapter("http", METADATA_ADDRESS)
         return EcsRamRoleCredential(None, None, None, 0, EcsRamRoleCredentialProvider(config=Config(
             role_name=self._settings.role_name or os.environ.get("ALIBABA_CLOUD_ECS_METADATA", ""),
             disable_imds_v1=is_set("ALIBABA_CLOUD_IMDSV1_DISABLED"),
@@ -493,33 +609,13 @@ class _OldLibrary:
     def uri(self) -> Any:
         from alibabacloud_credentials.credentials import CredentialsURICredential
 
+        _uri_adapter(self._settings.uri)
         return CredentialsURICredential(self._settings.uri)
 
     def _prepared(self, provider: Any) -> Any:
         # Its constructor takes neither the duration nor, where ALIBABA_CLOUD_STS_REGION is set, the endpoint.
         provider.duration_seconds = self._settings.duration_seconds
         provider.sts_endpoint = _sts_endpoint(self._settings)
-        _trust(provider.sts_endpoint, self._settings.ca_file or system_ca())
+        _adapter("https", provider.sts_endpoint).ca_files[provider.sts_endpoint.lower()] = \
+            self._settings.ca_file or system_ca()
         return provider
-
-
-def _trust(endpoint: str, ca_file: Union[str, bool]) -> None:
-    """Have Tea 0.3 verify the certificate of ``endpoint`` against ``ca_file``, and all others as before.
-
-    It sends everything over one adapter, and takes no CA.
-    """
-    from requests.adapters import HTTPAdapter
-    from Tea.core import DEFAULT_POOL_SIZE, TeaCore
-
-    if not hasattr(TeaCore.https_adapter, "ca_files"):
-
-        class Adapter(HTTPAdapter):
-            __attrs__ = HTTPAdapter.__attrs__ + ["ca_files"]  # what copies take along
-            ca_files: Dict[str, Union[str, bool]] = {}
-
-            def send(self, request: Any, **options: Any) -> Any:  # type: ignore[override]
-                options["verify"] = self.ca_files.get(urlsplit(request.url).netloc, options.get("verify", True))
-                return super().send(request, **options)
-
-        TeaCore.https_adapter = Adapter(pool_connections=DEFAULT_POOL_SIZE, pool_maxsize=DEFAULT_POOL_SIZE * 4)
-    TeaCore.https_adapter.ca_files[endpoint.lower()] = ca_file

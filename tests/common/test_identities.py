@@ -10,13 +10,13 @@ import types
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException
 
-from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, identities
 from aliyun_sdk_secretsmanager_common_plugin.identities import IdentityError, identity_from, identity_of
 from aliyun_sdk_secretsmanager_common_plugin.providers import Source
 from aliyun_sdk_secretsmanager_common_plugin.settings import IdentitySettings
 
 from ..instance import ROOT
-from .fakes import Gate, Running, everything_in
+from .fakes import PATIENCE, Gate, Running, Threading, everything_in, threads_named
 from .test_managed_credentials import in_child
 
 ID = "LTAI5tIdentity0123456789"
@@ -130,11 +130,21 @@ class TestHandedIn:
 
     @pytest.mark.parametrize("given", [
         None, "x", types.SimpleNamespace(access_key_id=ID, access_key_secret=""),
-        types.SimpleNamespace(access_key_id=None, access_key_secret=SECRET)])
+        types.SimpleNamespace(access_key_id=None, access_key_secret=SECRET),
+        types.SimpleNamespace(access_key_id=5, access_key_secret=SECRET),
+        types.SimpleNamespace(access_key_id=ID, access_key_secret=SECRET.encode())])
     def test_no_credentials(self, given):
         error = failure_of(identity_from(Provider(given)).signer)
 
         assert "identity (the program's Provider): there is no access_key_id, or no access_key_secret" in str(error)
+
+    def test_token_that_is_no_text(self):
+        given = types.SimpleNamespace(access_key_id=ID, access_key_secret=SECRET, security_token=TOKEN.encode())
+
+        error = failure_of(identity_from(Provider(given)).signer)
+
+        assert "the security_token in what was given is no text" in str(error)
+        assert TOKEN not in everything_in(error)
 
     def test_errors_are_named_only(self):
         error = failure_of(identity_from(Provider(ValueError(SECRET))).signer)
@@ -171,28 +181,32 @@ class TestHandedIn:
         assert "OSError was raised" in str(failure_of(identity.signer))
 
 
+@pytest.fixture
+def waiting(monkeypatch):
+    """``until_waits`` of it returns when so many callers wait for an answer."""
+    fake = Threading()
+    monkeypatch.setattr(identities, "threading", fake)
+    return fake
+
+
 class TestThreads:
-    def test_who_waits_takes_the_outcome_of_who_asks(self):
+    def test_who_waits_takes_the_outcome_of_who_asks(self, waiting):
         gate = Gate(KEY)
         provider = Provider(gate)
         identity = identity_from(provider)
-        leader = Running(identity.access_key_id)
-        gate.wait_entered()
-        followers = [Running(identity.access_key_id) for _ in range(15)]
-        wait_for_followers(15)
+        running = [Running(identity.access_key_id) for _ in range(16)]
+        waiting.until_waits(16)
         gate.open()
 
-        assert [one.result() for one in [leader] + followers] == [ID] * 16
+        assert [one.result() for one in running] == [ID] * 16
         assert provider.asked == 1
 
-    def test_who_waits_takes_a_copy_of_the_error(self):
+    def test_who_waits_takes_a_copy_of_the_error(self, waiting):
         gate = Gate(ValueError())
         provider = Provider(gate)
         identity = identity_from(provider)
-        running = [Running(lambda: failure_of(identity.signer))]
-        gate.wait_entered()
-        running += [Running(lambda: failure_of(identity.signer)) for _ in range(15)]
-        wait_for_followers(15)
+        running = [Running(lambda: failure_of(identity.signer)) for _ in range(16)]
+        waiting.until_waits(16)
         gate.open()
 
         errors = [one.result() for one in running]
@@ -232,13 +246,22 @@ class TestThreads:
 
         assert identity.access_key_id() == OTHER.access_key_id
 
-    def test_interrupted_question_is_asked_again(self):
-        provider = Provider(KeyboardInterrupt())
-        identity = identity_from(provider)
-        with pytest.raises(KeyboardInterrupt):
-            identity.signer()
-        provider.answer = KEY
+    @pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemExit(SECRET)], ids=repr)
+    def test_what_it_raises_ends_no_program(self, raised):
+        error = failure_of(identity_from(Provider(raised)).signer)
 
+        assert "{} was raised".format(type(raised).__name__) in str(error)
+        assert SECRET not in everything_in(error)
+
+    def test_system_that_gives_no_more_threads(self, monkeypatch):
+        identity = identity_from(Provider())
+        with monkeypatch.context() as patch:
+            patch.setattr(identities.threading.Thread, "start", raising(RuntimeError("can't start new thread")))
+
+            error = failure_of(identity.signer)
+
+        assert "cannot ask: can't start new thread" in str(error)
+        assert error.retryable
         assert identity.access_key_id() == ID
 
     @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -259,15 +282,159 @@ class TestThreads:
         asking.result()
 
 
-def wait_for_followers(count):
-    """Wait until so many threads wait for the one that asks."""
-    for _ in range(1000):
-        frames = sys._current_frames().values()
-        waiting = sum(frame.f_code.co_name == "_access_key" and "asked" in frame.f_locals for frame in frames)
-        if waiting >= count:
+def raising(error):
+    def function(*ignored):
+        raise error
+
+    return function
+
+
+def wait_until(condition):
+    for _ in range(PATIENCE * 100):
+        if condition():
             return
         time.sleep(0.01)
-    raise AssertionError("{} threads wait, not {}".format(waiting, count))
+    raise AssertionError("it did not come to pass")
+
+
+def nobody_asks():
+    return not threads_named("managed-credentials-identity")
+
+
+class TestHanging:
+    @pytest.fixture
+    def gate(self):
+        """What a provider hangs at, until the end of the test."""
+        gate = Gate(OTHER)
+        yield gate
+        gate.open()
+        wait_until(nobody_asks)
+
+    @pytest.fixture
+    def soon(self, monkeypatch):
+        monkeypatch.setattr(identities, "LIMIT", 0.4)
+        monkeypatch.setattr(identities, "BRIEFLY", 0.01)
+
+    def test_credentials_in_use_are_preferred_to_a_long_wait(self, gate, caplog):
+        provider = Provider()
+        identity = identity_from(provider)
+        identity.signer()
+        provider.answer = gate
+        began = time.monotonic()
+
+        ids = [identity.access_key_id() for _ in range(5)]
+
+        assert time.monotonic() - began < 2
+        assert ids == [ID] * 5
+        assert provider.asked == 2
+        assert {record.getMessage() for record in caplog.records} == {
+            "identity (the program's Provider): no answer within 0.5 s; see to it that the object gives credentials; "
+            "going on with the credentials in use"}
+        assert identity.waiting_for() == ""
+
+    def test_the_answer_that_came_late_is_the_next_ones(self, gate, soon):
+        provider = Provider()
+        identity = identity_from(provider)
+        identity.signer()
+        provider.answer = gate
+        identity.signer()
+        gate.open()
+        wait_until(nobody_asks)
+        provider.answer = OSError()
+
+        assert identity.access_key_id() == OTHER.access_key_id
+
+    def test_credentials_past_their_end_are_not_used(self, gate, soon):
+        provider = Provider(types.SimpleNamespace(expiration=time.time() - 1, **vars(KEY)))
+        identity = identity_from(provider)
+        identity.signer()  # who gave them may have another clock
+        provider.answer = gate
+
+        error = failure_of(identity.signer)
+
+        assert identity.waiting_for() == "the identity (the program's Provider)"
+        assert str(error).endswith(
+            "identity (the program's Provider): no answer within 0.4 s; see to it that the object gives credentials")
+        assert error.retryable
+
+    @pytest.mark.parametrize("expiration", [time.time() + 3600, None, "2020-01-01T00:00:00Z"],
+                             ids=["in an hour", "unknown", "no number"])
+    def test_credentials_before_their_end_or_without_a_known_one_are_used(self, gate, soon, expiration):
+        provider = Provider(types.SimpleNamespace(expiration=expiration, **vars(KEY)))
+        identity = identity_from(provider)
+        identity.signer()
+        provider.answer = gate
+
+        assert identity.access_key_id() == ID
+
+    def test_nobody_waits_longer_than_the_limit_and_the_next_one_asks_anew(self, gate, soon):
+        provider = Provider(gate)
+        identity = identity_from(provider)
+        assert "no answer within 0.4 s" in str(failure_of(identity.signer))
+        provider.answer = KEY
+
+        assert identity.access_key_id() == ID
+        assert len(threads_named("managed-credentials-identity")) == 1
+
+    def test_no_provider_is_called_by_two_threads(self, gate, soon):
+        made = []
+
+        def make():
+            made.append(Provider(gate if not made else KEY))
+            return made[-1]
+
+        identity = identities._ProvidedIdentity("a role", Source("x", make))
+        failure_of(identity.signer)
+
+        assert [identity.access_key_id() for _ in range(2)] == [ID] * 2
+        assert [provider.asked for provider in made] == [1, 2]
+
+    def test_answer_that_is_late_is_kept_while_there_is_no_newer_one(self, gate, soon):
+        provider = Provider(gate)
+        identity = identity_from(provider)
+        failure_of(identity.signer)
+        provider.answer = OSError()
+        failure_of(identity.signer)
+        gate.open()
+        wait_until(nobody_asks)
+
+        assert identity.access_key_id() == OTHER.access_key_id
+
+    def test_answer_that_comes_after_a_newer_one_is_dropped(self, gate, soon):
+        provider = Provider(gate)
+        identity = identity_from(provider)
+        failure_of(identity.signer)
+        provider.answer = KEY
+        identity.signer()
+        gate.open()
+        wait_until(nobody_asks)
+        provider.answer = OSError()
+
+        assert identity.access_key_id() == ID
+
+    def test_answer_that_was_asked_for_before_a_refusal_is_dropped(self, gate, soon):
+        provider = Provider()
+        identity = identity_from(provider)
+        identity.signer()
+        provider.answer = gate
+        identity.signer()
+        identity.renew()
+        gate.open()
+        wait_until(nobody_asks)
+        provider.answer = OSError()
+
+        assert "OSError" in str(failure_of(identity.signer))
+
+    def test_credentials_refused_while_others_are_asked_for(self, gate, soon):
+        provider = Provider()
+        identity = identity_from(provider)
+        identity.signer()
+        provider.answer = gate
+        identity.signer()
+        identity.renew()
+        provider.answer = types.SimpleNamespace(access_key_id="LTAI5tThird0123456789", access_key_secret=SECRET)
+
+        assert identity.access_key_id() == "LTAI5tThird0123456789"
 
 
 class CredentialException(Exception):
