@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from .access_key import AccessKey
 from .exceptions import ConfigurationError
 from .secrecy import filter_loggers
-from .settings import CA_VARIABLE, IdentitySettings, system_ca
+from .settings import CA_VARIABLE, IdentitySettings, is_url, system_ca
 
 METADATA_ADDRESS = "100.100.100.200"
 # The name of the threads in which sources are asked; what the library does in any other is the program's own use of it.
@@ -531,13 +531,7 @@ class _Chain:
 
 def _checked(uri: str) -> str:
     """Return ``uri``, of which the library can make a request; it drops the brackets of an IPv6 address."""
-    is_url = False
-    try:
-        address = urlsplit(uri)
-        is_url = address.scheme in ("http", "https") and ":" not in (address.hostname or ":") and address.port != 0
-    except ValueError:
-        pass
-    if not is_url:
+    if not is_url(uri):
         raise NoCredentials("ALIBABA_CLOUD_CREDENTIALS_URI is no URL",
                             "write it as http://host:port/path, the host a name or IPv4")
     return uri

@@ -59,7 +59,9 @@ def reason(error: BaseException) -> str:
     causes = [error]
     while True:
         cause = causes[-1]
-        following = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
+        # Old versions of urllib3 say the cause of their SSLError by its argument only.
+        following = (getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
+                     or next(iter(cause.args), None))
         if not isinstance(following, BaseException) or following in causes:
             break
         causes.append(following)

@@ -365,7 +365,7 @@ class _Properties:
             fields["oidc_token_file"] = self._path(fields["oidc_token_file"])
         if credentials_type == "ecs_ram_role":
             fields["role_name"] = self._values.get("credentials_role_name", "")
-        if credentials_type == "credentials_uri" and not _is_url(fields["uri"]):
+        if credentials_type == "credentials_uri" and not is_url(fields["uri"]):
             self._fail("credentials_uri", "is no URL; write it as http://host:port/path, the host a name or IPv4")
         return IdentitySettings(ca_file=self._ca_bundle(), **fields)
 
@@ -541,7 +541,7 @@ def _is_endpoint(text: str) -> bool:
         return False
 
 
-def _is_url(text: str) -> bool:
+def is_url(text: str) -> bool:
     """Return whether ``text`` is a URL that ``alibabacloud-credentials`` can ask: it drops the brackets of IPv6."""
     match = re.match(r"https?://([^/?#\s]+)", text)
     return match is not None and "[" not in match.group(1) and _is_endpoint(match.group(1).rpartition("@")[2])
