@@ -6,8 +6,10 @@ from .access_key import AccessKey
 from .ak_expire_handler import AKExpireHandler
 from .default_ak_expire_handler import DefaultAKExpireHandler
 from .exceptions import ConfigurationError, ManagedCredentialsError, ReplayError, SecretFormatError
+from .lease import Lease
 from .managed_credentials import ManagedCredentials
 from .settings import ConfigLoader
+from .sockets import fresh_sockets
 from .version import __version__
 
 __all__ = [
@@ -16,11 +18,13 @@ __all__ = [
     "ConfigLoader",
     "ConfigurationError",
     "DefaultAKExpireHandler",
+    "Lease",
     "ManagedCredentials",
     "ManagedCredentialsError",
     "ReplayError",
     "SecretFormatError",
     "__version__",
+    "fresh_sockets",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

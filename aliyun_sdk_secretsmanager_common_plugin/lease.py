@@ -1,7 +1,7 @@
 """A client's use of one secret: each call signed with one snapshot; if the service rejects it, renew and replay."""
 
 import logging
-from typing import Any, Callable, Optional, Set, Tuple, TypeVar
+from typing import Any, Callable, NoReturn, Optional, Set, Tuple, TypeVar
 
 from .access_key import AccessKey
 from .ak_expire_handler import AKExpireHandler
@@ -27,6 +27,8 @@ WAITS = (0.2, 0.4, 0.8, 1.6)
 
 class Lease:
     """What a plugin's client holds of its secret. Made by ``ManagedCredentials.lease``.
+
+    A client may be shared by threads: ``replay`` and ``access_key`` lock nothing while a request is on the network.
 
     Args:
         secret_name: the secret.
@@ -132,6 +134,32 @@ class Lease:
                 error.__cause__ = failure
                 return result, error
 
+    def replay(
+        self, send: "Callable[[AccessKey], Result]", rewind: Optional[Callable[[], Optional[ReplayError]]] = None
+    ) -> Result:
+        """Return what ``send`` returns; while the service rejects its key, renew the key and call ``send`` again.
+
+        Args:
+            send: signs with the key that it is given, and sends; the handler judges what it raises. It begins from the
+                request as the user gave it, each time.
+            rewind: makes the request so again where ``send`` uses it up, or returns why it cannot.
+
+        Raises:
+            ManagedCredentialsError: the client was shut down.
+            Exception: what the last ``send`` raised. Where a renewal failed, or ``rewind``, that is its ``__cause__``.
+        """
+
+        def attempt(pull: Pull) -> Tuple[Any, Optional[Exception]]:
+            try:
+                return send(pull()), None
+            except Exception as error:
+                return None, error
+
+        result, error = self.call(attempt, rewind or (lambda: None))
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
+
     def close(self) -> None:
         """Give the secret back; idempotent."""
         if not self._closed:
@@ -158,6 +186,12 @@ class Lease:
             logger.exception("secret %r: %s failed; the error counts as none of the key's", self.secret_name,
                              type(handler).__name__)
             return False
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "the lease of secret {!r} belongs to one client, which cannot be pickled or copied in depth: make a client "
+            "in each process".format(self.secret_name)
+        )
 
     def __repr__(self) -> str:
         return "Lease({!r})".format(self.secret_name)

@@ -190,6 +190,21 @@ class ManagedCredentials:
     def __exit__(self, *exc_info: Any) -> None:
         self.close()
 
+    def __copy__(self) -> "ManagedCredentials":
+        return self  # copies of a client share its credentials
+
+    def __deepcopy__(self, memo: Any) -> "ManagedCredentials":
+        return self
+
+    def __reduce__(self) -> Any:
+        if self is _default:
+            return ManagedCredentials.default, ()
+        raise TypeError(
+            "a ManagedCredentials cannot be pickled, nor a client that was given one: it holds keys, threads and "
+            "sockets; make both in each process, or leave managed_credentials out: a client that uses "
+            "ManagedCredentials.default() can be pickled, and takes the one of the process it gets to"
+        )
+
     def __repr__(self) -> str:
         return "ManagedCredentials({!r})".format(self.settings)
 

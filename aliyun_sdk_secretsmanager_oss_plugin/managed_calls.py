@@ -1,6 +1,7 @@
 """What the proxies of oss2's clients share: the lease of their secret, and calls that are replayed."""
 
-from typing import Any, Callable, Optional, Tuple, TypeVar
+import copy
+from typing import Any, Callable, Dict, Optional, Tuple, TypeVar
 
 import oss2
 from requests.structures import CaseInsensitiveDict
@@ -55,10 +56,27 @@ class ManagedCalls:
         self._buffer_bytes = settings.replay_buffer_bytes if replay_buffer_bytes is None else replay_buffer_bytes
         self._spool_bytes = settings.replay_spool_bytes if replay_spool_bytes is None else replay_spool_bytes
         self._owns_session = session is None
-        self._lease = credentials.lease(
-            self, secret_name, ak_expire_handler or OssAkExpireHandler(), _after_fork_in_child
+        self._secret_name = secret_name
+        self._ak_expire_handler = ak_expire_handler or OssAkExpireHandler()
+        self._managed_credentials = credentials
+        self._take_lease()
+
+    def _take_lease(self) -> None:
+        self._lease = self._managed_credentials.lease(
+            self, self._secret_name, self._ak_expire_handler, _after_fork_in_child
         )
         self.auth.pull = self._lease.access_key
+
+    # A copy, or what is made of a pickle, is a client of its own.
+
+    def __getstate__(self) -> Dict[str, Any]:
+        state = dict(vars(self), auth=copy.copy(self.auth))
+        del state["_lease"], state["auth"].pull
+        return state
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._take_lease()
 
     def shutdown(self) -> None:
         """Release the secret, and close the session's idle connections unless it was given. Idempotent."""

@@ -1,6 +1,6 @@
 """``ProxyCryptoBucket``: an ``oss2.CryptoBucket`` that signs with a managed RAM credential."""
 
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 
 import oss2
 
@@ -77,4 +77,10 @@ class ProxyCryptoBucket(ManagedCalls, oss2.CryptoBucket):  # type: ignore[misc]
             return
         self._hold(
             secret_name, session, ak_expire_handler, managed_credentials, replay_buffer_bytes, replay_spool_bytes
+        )
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError(
+            "a ProxyCryptoBucket cannot be pickled or copied, since the keys of its crypto provider cannot; make one "
+            "in each process"
         )

@@ -3,7 +3,7 @@
 import copy
 import logging
 import weakref
-from typing import Any, Dict, MutableMapping, Optional, Tuple
+from typing import Any, Dict, MutableMapping, Optional, Tuple, TypeVar
 
 from aliyunsdkcore.auth.credentials import AccessKeyCredential, StsTokenCredential
 from aliyunsdkcore.auth.signers.access_key_signer import AccessKeySigner
@@ -22,6 +22,8 @@ from .sdk_core_ak_expire_handler import SdkCoreAKExpireHandler
 logger = logging.getLogger(__name__)
 
 filter_loggers("aliyunsdkcore")
+
+Client = TypeVar("Client", bound="ProxyAcsClient")
 
 
 class ProxyAcsClient(AcsClient):  # type: ignore[misc]
@@ -75,6 +77,7 @@ class ProxyAcsClient(AcsClient):  # type: ignore[misc]
         proxy: Optional[Dict[str, str]] = None,
         managed_credentials: Optional[ManagedCredentials] = None,
     ) -> None:
+        """Take the arguments described above; the docstring of ``AcsClient`` would name others."""
         # An empty key keeps the SDK from looking for one in the environment; it signs nothing.
         super().__init__(
             ak="",
@@ -94,13 +97,29 @@ class ProxyAcsClient(AcsClient):  # type: ignore[misc]
         if any(given is not None for given in (ak, secret, public_key_id, private_key, credential)):
             logger.warning("ProxyAcsClient(%r): the other credentials it was given are not used; the managed key signs",
                            secret_name)
-        credentials = managed_credentials or ManagedCredentials.default()
-        self._lease = credentials.lease(
-            self, secret_name, ak_expire_handler or SdkCoreAKExpireHandler(), _after_fork_in_child
+        self._secret_name = secret_name
+        self._ak_expire_handler = ak_expire_handler or SdkCoreAKExpireHandler()
+        self._managed_credentials = managed_credentials or ManagedCredentials.default()
+        self._hold()
+
+    def _hold(self) -> None:
+        """Read the secret and hold it."""
+        self._lease = self._managed_credentials.lease(
+            self, self._secret_name, self._ak_expire_handler, _after_fork_in_child
         )
         self._signer = _CurrentSigner(self._lease.access_key)
         # The tokens that calls left in the users' requests, as the SDK does; by id, since requests may define equality.
         self._left_tokens: Dict[int, str] = {}
+
+    # A copy, or what is made of a pickle, is a client of its own.
+
+    def __getstate__(self) -> Dict[str, Any]:
+        own = ("_lease", "_signer", "_left_tokens")
+        return {name: value for name, value in vars(self).items() if name not in own}
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._hold()
 
     def get_access_key(self) -> str:
         """Return the id of the current key."""
@@ -115,7 +134,7 @@ class ProxyAcsClient(AcsClient):  # type: ignore[misc]
         self._lease.close()
         self.session.close()
 
-    def __enter__(self) -> "ProxyAcsClient":
+    def __enter__(self: Client) -> Client:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:

@@ -1,5 +1,6 @@
 """Contracts 4 and 5: which rejections are answered with another key, after which waits, and what surfaces."""
 
+import pickle
 import threading
 
 import pytest
@@ -394,6 +395,86 @@ class TestSurfacesAtOnce:
         _, error = world.lease().call(send, lambda: None)
 
         assert str(error.__cause__) == "the transport's"
+
+
+class TestReplay:
+    """``replay``, by which a plugin needs to know neither of rewinding nor of errors that are returned."""
+
+    @staticmethod
+    def send(world, used):
+        def send(access_key):
+            used.append(access_key)
+            if access_key not in world.accepts:
+                raise ServiceError(world.code)
+            return "done"
+
+        return send
+
+    def test_returns_what_send_returns(self, world):
+        used = []
+
+        assert world.lease().replay(self.send(world, used)) == "done"
+        assert used == [A]
+
+    def test_renews_a_rejected_key_and_sends_again(self, world):
+        lease = world.lease()
+        lease.access_key()
+        world.rotate(B)
+        world.accepts = {B}
+        used = []
+
+        assert lease.replay(self.send(world, used)) == "done"
+        assert used == [A, B]
+
+    def test_raises_what_send_raised_last_with_its_own_chain(self, world):
+        world.accepts = set()
+        used = []
+
+        with pytest.raises(ServiceError) as caught:
+            world.lease().replay(self.send(world, used))
+
+        assert caught.value.code == "InvalidAccessKeyId"
+        assert "send" in [entry.name for entry in caught.traceback]
+
+    def test_another_error_is_judged_and_passes(self, world):
+        judge = Judge(lambda error: False)
+        refused = KeyError("refused")
+
+        def send(access_key):
+            raise refused
+
+        with pytest.raises(KeyError) as caught:
+            world.lease(judge).replay(send)
+
+        assert caught.value is refused
+        assert judge.judged == [refused]
+
+    def test_errors_of_reading_the_secret_are_not_judged(self, world):
+        world.source.answer = ServerException("InvalidAccessKeyId", "ours", 403)
+        judge = Judge()
+
+        with pytest.raises(ServerException):
+            world.lease(judge).replay(lambda access_key: "done")
+
+        assert judge.judged == []
+
+    def test_request_that_cannot_be_rewound_is_not_sent_again(self, world):
+        lease = world.lease()
+        lease.access_key()
+        world.rotate(B)
+        world.accepts = {B}
+        used = []
+
+        with pytest.raises(ServiceError) as caught:
+            lease.replay(self.send(world, used), rewind=lambda: ReplayError("the body is gone"))
+
+        assert used == [A]
+        assert "the body is gone" in str(caught.value.__cause__)
+
+
+def test_lease_cannot_be_pickled_and_says_what_to_do(world):
+    with pytest.raises(TypeError, match="make a client in each process"):
+        pickle.dumps(world.lease())
 
 
 class TestRewindThatFails:

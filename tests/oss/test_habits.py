@@ -1,0 +1,98 @@
+"""What users do with a Bucket besides calling it: with, isinstance, copies, pickles and help."""
+
+import copy
+import pickle
+import pydoc
+
+import oss2
+import pytest
+
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentialsError
+from aliyun_sdk_secretsmanager_oss_plugin import (
+    ManagedCredentialsProvider,
+    ProxyBucket,
+    ProxyCryptoBucket,
+    ProxyService,
+)
+from tests.conftest import SECRET
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda client: pickle.loads(pickle.dumps(client)),
+}
+
+
+@pytest.fixture(params=sorted(COPIES))
+def make_copy(request, closing):
+    return lambda client: closing(COPIES[request.param](client))
+
+
+def test_leaving_a_with_block_shuts_the_bucket_down(cloud, properties):
+    with ProxyBucket(SECRET, cloud.oss_endpoint, "bucket") as bucket:
+        bucket.put_object("key", b"content")
+
+    with pytest.raises(ManagedCredentialsError, match="shut down"):
+        bucket.put_object("key", b"content")
+
+
+class TestCopies:
+    def test_of_a_bucket_is_a_bucket_of_its_own(self, cloud, bucket, make_copy):
+        other = make_copy(bucket)
+        bucket.shutdown()
+        cloud.rotate(SECRET)
+
+        other.put_object("key", iter([b"con", b"tent"]))
+
+        assert isinstance(other, oss2.Bucket)
+        assert cloud.object("bucket", "key") == b"content"
+        assert other.sign_url("GET", "key", 60)
+
+    def test_that_is_shut_down_leaves_the_other_going(self, cloud, bucket, make_copy):
+        make_copy(bucket).shutdown()
+        cloud.rotate(SECRET)
+
+        bucket.put_object("key", b"content")
+
+        assert bucket.sign_url("GET", "key", 60)
+
+    def test_of_a_service(self, cloud, properties, closing, make_copy):
+        service = closing(ProxyService(SECRET, cloud.oss_endpoint))
+        other = make_copy(service)
+        service.shutdown()
+        cloud.rotate(SECRET)
+
+        assert [bucket.name for bucket in other.list_buckets().buckets] == ["bucket"]
+
+    def test_of_a_crypto_bucket_say_what_to_do(self, cloud, properties, closing, make_copy, tmp_path):
+        provider = oss2.LocalRsaProvider(dir=str(tmp_path))
+        bucket = closing(ProxyCryptoBucket(SECRET, cloud.oss_endpoint, "bucket", provider))
+
+        with pytest.raises(TypeError, match="make one in each process"):
+            make_copy(bucket)
+
+    @pytest.mark.parametrize("how", ["deepcopy", "pickle"])
+    def test_of_a_provider_say_what_to_do(self, properties, closing, how):
+        provider = closing(ManagedCredentialsProvider(SECRET))
+
+        with pytest.raises(TypeError, match="make a client in each process"):
+            COPIES[how](provider)
+
+
+def test_pickle_holds_no_secret(cloud, make_bucket):
+    cloud.create_secret("sts", token=True)
+    bucket = make_bucket("sts")
+    bucket.put_object("key", b"content")
+    key = cloud.secret("sts").current
+
+    pickled = pickle.dumps(bucket)
+
+    for secret in (key.access_key_secret, key.security_token, cloud.identity.access_key_secret):
+        assert secret.encode() not in pickled
+
+
+def test_help_says_what_the_class_is_for_and_what_it_takes():
+    text = pydoc.plain(pydoc.render_doc(ProxyBucket))
+
+    for words in ('with ProxyBucket("my-secret"', "secret_name: the name of a managed RAM credential", "put_object"):
+        assert words in text

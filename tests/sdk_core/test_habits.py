@@ -1,0 +1,166 @@
+"""What users do with an AcsClient besides calling it: with, isinstance, copies, pickles, help and an editor."""
+
+import copy
+import multiprocessing
+import os
+import pickle
+import pydoc
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from aliyunsdkcore.client import AcsClient
+from aliyunsdkcore.request import CommonRequest
+
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, ManagedCredentialsError
+from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
+from tests.conftest import SECRET
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda client: pickle.loads(pickle.dumps(client)),
+}
+
+
+def call(client, request):
+    return client.do_action_with_exception(request)
+
+
+def describe_regions(client, endpoint):
+    return call(client, CommonRequest(domain=endpoint, version="2014-05-26", action_name="DescribeRegions"))
+
+
+class TestWith:
+    def test_leaving_it_shuts_the_client_down(self, properties, rpc):
+        with ProxyAcsClient(SECRET) as client:
+            call(client, rpc())
+
+        with pytest.raises(ManagedCredentialsError, match="shut down"):
+            call(client, rpc())
+
+    def test_an_error_inside_passes(self, properties):
+        with pytest.raises(ZeroDivisionError), ProxyAcsClient(SECRET):
+            1 / 0
+
+
+def test_client_is_an_acs_client(client):
+    assert isinstance(client, AcsClient)
+    assert isinstance(copy.copy(client), AcsClient)
+
+
+class TestCopies:
+    @pytest.fixture(params=sorted(COPIES))
+    def make_copy(self, request, closing):
+        return lambda client: closing(COPIES[request.param](client))
+
+    def test_is_a_client_of_its_own(self, cloud, client, rpc, make_copy):
+        other = make_copy(client)
+        client.shutdown()
+        cloud.rotate(SECRET)
+
+        call(other, rpc())
+
+        assert len(cloud.calls("secrets_manager")) == 2
+
+    def test_that_is_shut_down_leaves_the_other_going(self, cloud, client, rpc, make_copy):
+        make_copy(client).shutdown()
+        cloud.rotate(SECRET)
+
+        call(client, rpc())
+
+    def test_has_the_arguments(self, make_client, make_copy):
+        other = make_copy(make_client(region_id="cn-beijing", user_agent="me", timeout=4))
+
+        assert (other.get_region_id(), other.get_user_agent(), other._read_timeout) == ("cn-beijing", "me", 4)
+
+    def test_signs_with_the_current_key_by_its_own_signer(self, client, rpc, make_copy):
+        other = make_copy(client)
+        client.shutdown()
+        request = rpc()
+        request.trans_to_acs_request()
+
+        assert "AccessKeyId=" + other.get_access_key() in other._signer.sign("cn-hangzhou", request)[1]
+
+    @pytest.mark.parametrize("how", ["copy", "deepcopy"])
+    def test_shares_the_credentials_it_was_given(self, cloud, credentials, closing, rpc, how):
+        other = closing(COPIES[how](closing(ProxyAcsClient(SECRET, managed_credentials=credentials))))
+
+        call(other, rpc())
+
+        assert len(cloud.calls("secrets_manager")) == 1
+
+
+class TestPickle:
+    def test_holds_no_secret(self, cloud, make_client, rpc):
+        cloud.create_secret("sts", token=True)
+        client = make_client("sts")
+        request = rpc()
+        call(client, request)
+        key = cloud.secret("sts").current
+
+        pickled = pickle.dumps(client)
+
+        for secret in (key.access_key_secret, key.security_token, cloud.identity.access_key_secret):
+            assert secret.encode() not in pickled
+
+    def test_of_a_client_with_credentials_of_its_own_says_what_to_do(self, cloud, credentials, closing):
+        client = closing(ProxyAcsClient(SECRET, managed_credentials=credentials))
+
+        with pytest.raises(TypeError, match="make both in each process"):
+            pickle.dumps(client)
+
+    @pytest.mark.slow
+    def test_client_goes_to_a_process_that_shares_nothing(self, cloud, client):
+        cloud.rotate(SECRET)
+
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            answer = pool.apply(describe_regions, (client, cloud.api_endpoint))
+
+        assert b"DescribeRegions" in answer
+
+    def test_default_instance_is_that_of_the_other_process(self, client):
+        default = ManagedCredentials.default()
+
+        assert pickle.loads(pickle.dumps(default)) is default
+
+
+class TestHelp:
+    def test_says_what_the_class_is_for_and_what_it_takes(self):
+        text = pydoc.plain(pydoc.render_doc(ProxyAcsClient))
+
+        for words in ('with ProxyAcsClient("my-secret"', "secret_name: the name of a managed RAM credential",
+                      "shutdown(self)", "Release the secret", "do_action_with_exception"):
+            assert words in text
+        assert ":param ak:" not in text
+
+
+@pytest.mark.slow
+def test_checker_and_editor_know_the_methods_of_the_sdks_clients(tmp_path):
+    pytest.importorskip("mypy")
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent("""
+        from aliyun_sdk_secretsmanager_oss_plugin import ProxyBucket
+        from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
+
+        with ProxyAcsClient("my-secret") as client:
+            reveal_type(client.do_action_with_exception)
+            client.do_nonsense
+        with ProxyBucket("my-secret", "endpoint", "bucket") as bucket:
+            reveal_type(bucket.put_object)
+            bucket.put_nonsense
+    """))
+    repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file=", "--follow-untyped-imports", "--cache-dir", str(tmp_path / "cache"),
+         str(program)],
+        cwd=repository, stdout=subprocess.PIPE, universal_newlines=True,
+    ).stdout
+
+    assert '"def (acs_request: Any) -> Any"' in checked
+    assert '"ProxyAcsClient" has no attribute "do_nonsense"' in checked
+    assert '"def (key: Any, data: Any,' in checked
+    assert '"ProxyBucket" has no attribute "put_nonsense"' in checked
+    assert "Found 2 errors in 1 file" in checked
