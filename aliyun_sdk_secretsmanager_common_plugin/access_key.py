@@ -7,6 +7,7 @@ from typing import Any, Mapping, Optional
 
 from .exceptions import SecretFormatError
 from .secrecy import mask_access_key_id
+from .secret_info import SecretInfo
 
 _DATE = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -21,9 +22,12 @@ class AccessKey:
         version_id: Secrets Manager's id of the version, for logs.
         next_rotation: when Secrets Manager will rotate it, in seconds since the epoch, or None.
         expires: when temporary credentials end, in seconds since the epoch, or None.
+        secret_info: the secret as Secrets Manager answered it, or None.
     """
 
-    __slots__ = ("access_key_id", "access_key_secret", "security_token", "version_id", "next_rotation", "expires")
+    __slots__ = (
+        "access_key_id", "access_key_secret", "security_token", "version_id", "next_rotation", "expires", "secret_info"
+    )
 
     access_key_id: str
     access_key_secret: str
@@ -31,6 +35,7 @@ class AccessKey:
     version_id: str
     next_rotation: Optional[float]
     expires: Optional[float]
+    secret_info: Optional[SecretInfo]
 
     def __init__(
         self,
@@ -40,8 +45,9 @@ class AccessKey:
         version_id: str = "",
         next_rotation: Optional[float] = None,
         expires: Optional[float] = None,
+        secret_info: Optional[SecretInfo] = None,
     ) -> None:
-        values = (access_key_id, access_key_secret, security_token, version_id, next_rotation, expires)
+        values = (access_key_id, access_key_secret, security_token, version_id, next_rotation, expires, secret_info)
         for name, value in zip(self.__slots__, values):
             object.__setattr__(self, name, value)
 
@@ -111,6 +117,7 @@ def parse_secret(secret_name: str, answer: Mapping[str, Any]) -> AccessKey:
         str(answer.get("VersionId") or ""),
         _epoch(answer.get("NextRotationDate")),
         _epoch(data.get("ExpireTimestamp")),
+        SecretInfo.from_answer(secret_name, answer),
     )
 
 

@@ -161,18 +161,22 @@ class Cache:
                 waited = not flight.done.wait(max(remaining, 0))
             # A refresh that was in progress may have read before the rotation: then the next round asks again.
 
-    def refresh(self, name: str) -> None:
-        """Fetch a secret in use because it is due, and schedule the next time, whatever happens."""
+    def refresh(self, name: str) -> bool:
+        """Fetch a secret in use because it is due, and schedule the next time, whatever happens.
+
+        Returns:
+            Whether this call fetched it.
+        """
         with self._lock:
             entry = self._entries.get(name)
             if entry is None or entry.idle:
-                return
+                return False
             leads = self._flight(entry) is None
             if leads:
                 flight = entry.flight = self._new_flight(self._renew_timeout, scheduled=True)
         if not leads:
             self._schedule(name, FIRST_REFRESH_DELAY)
-            return
+            return False
         try:
             # No longer than a renewal: one that finds a hung refresh must wait for it.
             self._lead(name, flight, self._renew_timeout, retry=False)
@@ -185,6 +189,8 @@ class Cache:
             logger.warning("secret %r: refresh failed, the key stays; next attempt in %.1f s: %s", name, delay, error)
             if in_use:
                 self._schedule(name, delay)
+            return False
+        return True
 
     def accepted(self, name: str, key: AccessKey) -> None:
         """End the cool-down of a secret, since a service accepted its current key."""
@@ -214,6 +220,10 @@ class Cache:
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call ``subscriber(name, key)`` on every new key, in the thread that fetched it."""
         self._subscribers.append(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Undo ``subscribe``."""
+        self._subscribers.remove(subscriber)
 
     def store(self, name: str, fetched: Fetched) -> None:
         """Store an answer, unless that of a fetch that started later was stored; tell subscribers of a new key."""

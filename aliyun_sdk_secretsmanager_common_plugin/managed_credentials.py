@@ -99,14 +99,16 @@ class ManagedCredentials:
     def default(cls) -> "ManagedCredentials":
         """Return the instance that all proxies share which are given none.
 
-        It is the one that the properties file describes now: a file, or an environment, that says something else makes
-        a new instance for the clients to come. A file that is gone (the working directory changed) changes nothing
-        while there are clients.
+        It is the one that was set, else the one that the properties file describes now: a file, or an environment,
+        that says something else makes a new instance for the clients to come. A file that is gone (the working
+        directory changed) changes nothing while there are clients.
 
         Raises:
             ConfigurationError: the file cannot be read, or a key is missing or wrong.
         """
         global _default
+        if _set_default is not None:
+            return _set_default
         try:
             settings = load_settings()
         except ConfigurationError:
@@ -122,6 +124,16 @@ class ManagedCredentials:
         credentials._preload()
         return credentials
 
+    @staticmethod
+    def set_default(credentials: "Optional[ManagedCredentials]") -> None:
+        """Let proxies made from now on share ``credentials`` where they are given none.
+
+        Args:
+            credentials: the instance; None goes back to the properties file.
+        """
+        global _set_default
+        _set_default = credentials
+
     def get(self, secret_name: str) -> AccessKey:
         """Return the current key of a secret; the first time it is read from Secrets Manager.
 
@@ -136,9 +148,25 @@ class ManagedCredentials:
         """Return the key to use instead of ``rejected``, which a service refused; None if there is none for now."""
         return self._cache.renew(secret_name, rejected)
 
+    def refresh(self, secret_name: str) -> bool:
+        """Read a secret again now; a failure is logged, the key stays, and it is tried again in a moment.
+
+        Returns:
+            Whether it was read; False, too, where another thread is about to.
+
+        Raises:
+            ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
+        """
+        self._cache.get(secret_name)
+        return self._cache.refresh(secret_name)
+
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call ``subscriber(secret_name, access_key)`` on every new key, in the thread that fetched it."""
         self._cache.subscribe(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Undo ``subscribe``."""
+        self._cache.unsubscribe(subscriber)
 
     def lease(
         self, client: Any, secret_name: str, handler: AKExpireHandler, after_fork: Callable[[Any], None]
@@ -197,7 +225,7 @@ class ManagedCredentials:
         return self
 
     def __reduce__(self) -> Any:
-        if self is _default:
+        if self is _default or self is _set_default:
             return ManagedCredentials.default, ()
         raise TypeError(
             "a ManagedCredentials cannot be pickled, nor a client that was given one: it holds keys, threads and "
@@ -294,6 +322,7 @@ _instances_lock = threading.RLock()  # guards _instances
 _instances: "weakref.WeakSet[ManagedCredentials]" = weakref.WeakSet()
 _default_lock = threading.RLock()  # guards _default
 _default = None  # type: Optional[ManagedCredentials]
+_set_default = None  # type: Optional[ManagedCredentials]
 _tokens = itertools.count()
 
 

@@ -17,7 +17,7 @@ LONGEST_SLEEP = 60.0
 CONCURRENT_REFRESHES = 4
 CLOCK_JUMP = 1.0
 
-Refresh = Callable[[str], None]
+Refresh = Callable[[str], object]
 # Who refreshes (a cache's method), and which secret.
 Job = Tuple[Refresh, str]
 

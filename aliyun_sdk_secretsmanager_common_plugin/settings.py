@@ -187,7 +187,23 @@ def load_settings(path: Optional[str] = None, identity: bool = True, gateways: b
         if key not in KEYS:
             logger.warning("%s: unknown key %r%s", path, _name(key), _did_you_mean(_name(key), KEYS))
     values.update((key, os.environ[key]) for key in KEYS if key in os.environ)
-    return _Properties(path, values).settings(identity, gateways)
+    return settings_from(path, values, identity, gateways)
+
+
+def settings_from(
+    source: str, values: Mapping[str, str], identity: bool = True, gateways: bool = True
+) -> Settings:
+    """Return the settings that raw values of keys say.
+
+    Args:
+        source: where they are from, for messages; relative paths are relative to its directory.
+        values: by key.
+        identity, gateways: as ``load_settings`` takes them.
+
+    Raises:
+        ConfigurationError: a key is missing or wrong; the message says which.
+    """
+    return _Properties(source, values).settings(identity, gateways)
 
 
 def read_properties(path: str) -> Dict[str, str]:

@@ -26,7 +26,11 @@ filter_loggers("aliyunsdkcore")
 Client = TypeVar("Client", bound="ProxyAcsClient")
 
 
-class ProxyAcsClient(AcsClient):  # type: ignore[misc]
+class ProxyDefaultSdkCoreClient(AcsClient):  # type: ignore[misc]
+    """What ``isinstance`` asks for in programs that were written for the plugins 0.1.4."""
+
+
+class ProxyAcsClient(ProxyDefaultSdkCoreClient):
     """An ``AcsClient`` that is given the name of a secret instead of an AccessKey.
 
     Every call is signed with the secret's current key. When the service rejects it as no longer valid, the key is

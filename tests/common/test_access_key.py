@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aliyun_sdk_secretsmanager_common_plugin import AccessKey, ManagedCredentialsError, SecretFormatError
 from aliyun_sdk_secretsmanager_common_plugin.access_key import parse_secret
+from aliyun_sdk_secretsmanager_common_plugin.secret_info import SecretInfo
 
 from .fakes import everything_in, quick
 
@@ -178,12 +179,14 @@ class TestAccessKey:
         copy.deepcopy,
     ])
     def test_pickling_and_copying_keep_every_attribute(self, duplicate):
-        key = AccessKey(ID, SECRET, TOKEN, "v", 1.0, 2.0)
+        secret_info = SecretInfo("name", "v", SECRET)
+        key = AccessKey(ID, SECRET, TOKEN, "v", 1.0, 2.0, secret_info)
 
         twin = duplicate(key)
 
         assert twin == key
-        assert [getattr(twin, name) for name in AccessKey.__slots__] == [ID, SECRET, TOKEN, "v", 1.0, 2.0]
+        assert [getattr(twin, name) for name in AccessKey.__slots__] == [
+            ID, SECRET, TOKEN, "v", 1.0, 2.0, secret_info]
 
     def test_keys_that_sign_alike_are_equal(self):
         assert AccessKey(ID, SECRET, TOKEN, "v", 1.0) == AccessKey(ID, SECRET, TOKEN, "w", 2.0)

@@ -1,0 +1,242 @@
+"""The secrets of a process, by class methods, with a program's own loader and updaters."""
+
+import os
+import threading
+import warnings
+import weakref
+from typing import Any, Iterable, List, Optional
+
+from .access_key import AccessKey
+from .ak_expire_handler import AKExpireHandler
+from .lease import Lease
+from .managed_credentials import ManagedCredentials
+from .plugin_credentials import (
+    SecretsManagerPluginCredentials,
+    generate_credentials_by_secret,
+    generate_secret_info_by_credentials,
+)
+from .provided_credentials import ProvidedCredentials, Strategies
+
+
+class AliyunSdkSecretsManagerPlugin:
+    """What ``AliyunSdkSecretsManagerPluginsManager`` holds from ``init`` to ``shutdown``.
+
+    Args:
+        loader: as ``init`` takes it.
+    """
+
+    def __init__(self, loader: Any = None) -> None:
+        self._has_loader = loader is not None
+        if loader is None:
+            self._credentials = ManagedCredentials.default()
+            self._strategies = Strategies()
+        else:
+            provided = ProvidedCredentials(loader.load())
+            self._credentials, self._strategies = provided, provided.strategies
+        self._hook = self._strategies.hook
+        # By updater: what keeps its secrets in use.
+        self._leases: "weakref.WeakKeyDictionary[Any, List[Lease]]" = weakref.WeakKeyDictionary()
+        self._strategies.init()
+        self._credentials.subscribe(self._take)
+        if self._has_loader:
+            add_refresh_hook = getattr(self._strategies.store, "add_refresh_hook", None)
+            if add_refresh_hook is not None:
+                add_refresh_hook(self)
+            ManagedCredentials.set_default(self._credentials)
+            self._credentials._preload()
+
+    def get_secret_name(self, user_secret_name: str) -> str:
+        """Return the name in Secrets Manager of a secret."""
+        return self._strategies.secret_name(user_secret_name)
+
+    def get_secret_info(self, secret_name: str) -> Any:
+        """Return the ``SecretInfo`` of a secret, by the program's name of it."""
+        name = self.get_secret_name(secret_name)
+        key = self._credentials.get(name)
+        cached = self._strategies.store.get_cache_secret_info(name)
+        if cached is None:  # read before there was a manager
+            self._take(name, key)
+            cached = self._strategies.store.get_cache_secret_info(name)
+        return _secret_info(name, key) if cached is None else self._hook.get(cached)
+
+    def refresh_now(self, secret_name: str) -> bool:
+        """Read a secret again now, by its name in Secrets Manager; return whether it was read."""
+        return self._credentials.refresh(secret_name)
+
+    def register(self, secret_name: str, updater: Any) -> None:
+        """Tell ``updater`` of new keys of a secret, by its name in Secrets Manager, and keep the secret in use."""
+        # Not by the lease of a loader's credentials, which exchanges the name.
+        lease = ManagedCredentials.lease(
+            self._credentials, updater, secret_name, AKExpireHandler(), lambda updater: None
+        )
+        self._leases.setdefault(updater, []).append(lease)
+        self._hook.register_secretsmanager_plugin_updater(secret_name, updater)
+
+    def close_updaters_of(self, secret_name: str, client: Any) -> None:
+        """Close the updaters of a client."""
+        self._hook.close_secretsmanager_plugin_updater_and_client(secret_name, client)
+
+    def close_updaters(self, names: Iterable[str]) -> None:
+        """Close the updaters of some classes."""
+        self._hook.close_secretsmanager_plugin_updater_and_client_by_updater(names)
+
+    def close(self) -> None:
+        """Close strategies and updaters; secrets that no client uses are not refreshed any more."""
+        if self._has_loader:
+            ManagedCredentials.set_default(None)
+        self._credentials.unsubscribe(self._take)
+        self._strategies.close()
+        for leases in list(self._leases.values()):
+            for lease in leases:
+                lease.close()
+        if not self._credentials._clients:
+            self._credentials.close()
+
+    def _take(self, name: str, key: AccessKey) -> None:
+        """Give a new key to hook and store; the newest one last, whichever threads are amid this."""
+        newest: Optional[AccessKey] = key
+        while newest is not None:
+            key = newest
+            cached = self._hook.put(_secret_info(name, key))
+            if cached is not None:
+                self._strategies.store.store_secret(cached)
+            newest = self._credentials._cache.current(name)
+            if newest == key:
+                return
+
+
+def _secret_info(name: str, key: AccessKey) -> Any:
+    # Keys that a program's own source gave have no answer of Secrets Manager.
+    return key.secret_info or generate_secret_info_by_credentials(key, name)
+
+
+class AliyunSdkSecretsManagerPluginsManager:
+    """The secrets of the process. Proxies need none of this; it serves clients that a program keeps up to date itself.
+
+    Example::
+
+        AliyunSdkSecretsManagerPluginsManager.init()
+        access_key = AliyunSdkSecretsManagerPluginsManager.get_access_key("my-secret")
+    """
+
+    _plugin: Optional[AliyunSdkSecretsManagerPlugin] = None
+    _lock = threading.RLock()  # guards _plugin
+
+    @classmethod
+    def init(cls, loader: Any = None) -> None:
+        """Begin, unless that was done; the other methods do it where it was not.
+
+        Args:
+            loader: what says who asks, where, and how, for this class and for all proxies made from now on: a
+                ``SecretsManagerPluginCredentialsLoader``. None takes ``ManagedCredentials.default()``.
+
+        Raises:
+            ConfigurationError: the properties file, or what the loader gives, is missing or wrong.
+        """
+        with cls._lock:
+            if cls._plugin is None:
+                cls._plugin = AliyunSdkSecretsManagerPlugin(loader)
+
+    @classmethod
+    def get_aliyun_sdk_secretsmanager_plugin(cls) -> AliyunSdkSecretsManagerPlugin:
+        """Return what all methods go to."""
+        plugin = cls._plugin
+        while plugin is None:
+            cls.init()
+            plugin = cls._plugin
+        return plugin
+
+    @classmethod
+    def get_access_key(cls, secret_name: str) -> SecretsManagerPluginCredentials:
+        """Return the current key of a secret, id and secret of one version.
+
+        Raises:
+            ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
+        """
+        return generate_credentials_by_secret(cls.get_secret_info(secret_name).secret_value)
+
+    @classmethod
+    def get_access_key_id(cls, secret_name: str) -> str:
+        """Return the id of the current key; deprecated."""
+        _warn_of_halves()
+        return cls.get_access_key(secret_name).access_key_id
+
+    @classmethod
+    def get_access_key_secret(cls, secret_name: str) -> str:
+        """Return the secret of the current key; deprecated."""
+        _warn_of_halves()
+        return cls.get_access_key(secret_name).access_key_secret
+
+    @classmethod
+    def get_secret_info(cls, secret_name: str) -> Any:
+        """Return the current version of a secret, a ``SecretInfo``.
+
+        Raises:
+            ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
+        """
+        return cls.get_aliyun_sdk_secretsmanager_plugin().get_secret_info(secret_name)
+
+    @classmethod
+    def get_secret_name(cls, secret_name: str) -> str:
+        """Return the name in Secrets Manager of a secret, as the loader's ``SecretExchange`` says.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        return cls.get_aliyun_sdk_secretsmanager_plugin().get_secret_name(secret_name)
+
+    @classmethod
+    def refresh_secret_info(cls, secret_name: str) -> None:
+        """Read a secret again now; a failure is logged, and the key stays.
+
+        Args:
+            secret_name: its name in Secrets Manager.
+        """
+        cls.get_aliyun_sdk_secretsmanager_plugin().refresh_now(secret_name)
+
+    @classmethod
+    def register_secretsmanager_plugin_updater(cls, secret_name: str, plugins_updater: Any) -> None:
+        """Tell an updater of every new key from now on.
+
+        Args:
+            secret_name: the secret's name in Secrets Manager; it is read now if it was not yet.
+            plugins_updater: a ``SecretsMangerPluginCredentialUpdater``.
+        """
+        cls.get_aliyun_sdk_secretsmanager_plugin().register(secret_name, plugins_updater)
+
+    @classmethod
+    def close_secretsmanager_plugin_updater_and_client(cls, secret_name: str, client: Any) -> None:
+        """Close the updaters whose ``get_client()`` is ``client``."""
+        if cls._plugin is not None:
+            cls._plugin.close_updaters_of(secret_name, client)
+
+    @classmethod
+    def close_secretsmanager_plugin_updater_and_client_by_updater(cls, updater_names: Iterable[str]) -> None:
+        """Close the updaters whose classes have one of the names."""
+        if cls._plugin is not None:
+            cls._plugin.close_updaters(updater_names)
+
+    @classmethod
+    def shutdown(cls) -> None:
+        """End: close updaters and strategies, and forget the loader. Proxies go on. Idempotent."""
+        with cls._lock:
+            plugin, cls._plugin = cls._plugin, None
+        if plugin is not None:
+            plugin.close()
+
+    @classmethod
+    def _after_fork_in_child(cls) -> None:
+        cls._lock = threading.RLock()
+
+
+def _warn_of_halves() -> None:
+    warnings.warn(
+        "between get_access_key_id() and get_access_key_secret() the key may be rotated, so that the two do not belong "
+        "together; use get_access_key(), which returns both",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=AliyunSdkSecretsManagerPluginsManager._after_fork_in_child)

@@ -1,0 +1,5 @@
+"""The old path of SecretsManagerPluginCredentials."""
+
+from ..plugin_credentials import SecretsManagerPluginCredentials
+
+__all__ = ["SecretsManagerPluginCredentials"]

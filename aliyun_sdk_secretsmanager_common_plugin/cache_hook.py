@@ -1,0 +1,106 @@
+"""What is called with every secret: it tells the updaters of a new key."""
+
+import logging
+import time
+from typing import Any, Dict, Iterable, List
+
+from .secret_info import CacheSecretInfo
+
+logger = logging.getLogger(__name__)
+
+
+class SecretCacheHook:
+    """The base of hooks; those of ``aliyun-secret-manager-client`` do as well."""
+
+    def init(self) -> None:
+        """Called once, before the first read."""
+
+    def put(self, secret_info: Any) -> Any:
+        """Return what the store strategy shall keep of a new secret, None if nothing.
+
+        Args:
+            secret_info: the secret, a ``SecretInfo``.
+        """
+        raise NotImplementedError("a subclass of SecretCacheHook defines put(secret_info)")
+
+    def get(self, cache_secret_info: Any) -> Any:
+        """Return the ``SecretInfo`` in what the store strategy kept; called at each read of it."""
+        raise NotImplementedError("a subclass of SecretCacheHook defines get(cache_secret_info)")
+
+    def recovery_get_secret(self, secret_name: str) -> Any:
+        """Return the ``SecretInfo`` to use while no region answers, None if there is none."""
+
+    def close(self) -> None:
+        """Called at shutdown."""
+
+
+class SecretsManagerPluginCacheHook(SecretCacheHook):
+    """A hook that has the updaters, by secret."""
+
+    def __init__(self) -> None:
+        self.plugins_updater_dict: Dict[str, List[Any]] = {}
+
+    def register_secretsmanager_plugin_updater(self, secret_name: str, plugins_updater: Any) -> None:
+        """Tell an updater of the new keys of a secret, from now on."""
+        self.plugins_updater_dict.setdefault(secret_name, []).append(plugins_updater)
+
+    def close_secretsmanager_plugin_updater_and_client(self, secret_name: str, client: Any) -> int:
+        """Close a client's updaters of a secret; return how many the secret has left."""
+        self._close(secret_name, [each for each in self._updaters(secret_name) if each.get_client() is client])
+        return len(self._updaters(secret_name))
+
+    def close_secretsmanager_plugin_updater_and_client_by_updater(self, updater_names: Iterable[str]) -> int:
+        """Close the updaters whose classes have one of the names; return how many are left."""
+        for secret_name in list(self.plugins_updater_dict):
+            self._close(secret_name,
+                        [each for each in self._updaters(secret_name) if type(each).__name__ in updater_names])
+        return sum(map(len, list(self.plugins_updater_dict.values())))
+
+    def _updaters(self, secret_name: str) -> List[Any]:
+        return list(self.plugins_updater_dict.get(secret_name, ()))
+
+    def _close(self, secret_name: str, updaters: List[Any]) -> None:
+        for updater in updaters:
+            try:
+                self.plugins_updater_dict[secret_name].remove(updater)
+            except ValueError:
+                continue  # another thread closes it
+            updater.close()
+
+
+class DefaultSecretsManagerPluginCacheHook(SecretsManagerPluginCacheHook):
+    """Keeps secrets as they are.
+
+    Args:
+        queue: taken for programs that give one, and not used: what went wrong is logged.
+        secret_recover_strategy: what to use while no region answers.
+    """
+
+    def __init__(self, queue: Any, secret_recover_strategy: Any) -> None:
+        super().__init__()
+        self.queue = queue
+        self.secret_recover_strategy = secret_recover_strategy
+
+    def put(self, secret_info: Any) -> Any:
+        """Tell the secret's updaters, and return it with the time."""
+        for updater in self._updaters(secret_info.secret_name):
+            try:
+                updater.update_credential(secret_info)
+            except Exception as error:
+                # Without the traceback and the text: they may hold what the updater was given.
+                logger.error("secret %r: %s failed with %s; its client keeps the former key",
+                             secret_info.secret_name, type(updater).__name__, type(error).__name__)
+        return CacheSecretInfo("ACSCurrent", int(round(time.time() * 1000)), secret_info)
+
+    def get(self, cache_secret_info: Any) -> Any:
+        """Return the secret."""
+        return cache_secret_info.secret_info
+
+    def recovery_get_secret(self, secret_name: str) -> Any:
+        """Return what the recovery strategy gives."""
+        return self.secret_recover_strategy.recover_get_secret(secret_name)
+
+    def close(self) -> None:
+        """Close all updaters."""
+        for secret_name in list(self.plugins_updater_dict):
+            self._close(secret_name, self._updaters(secret_name))

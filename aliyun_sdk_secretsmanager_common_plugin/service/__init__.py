@@ -1,0 +1,1 @@
+"""Old module paths; see the modules of the package itself."""

@@ -1,0 +1,5 @@
+"""The old path of DefaultPluginCredentialsLoader."""
+
+from ..credentials_provider import DefaultPluginCredentialsLoader
+
+__all__ = ["DefaultPluginCredentialsLoader"]

@@ -1,0 +1,5 @@
+"""The old path of MonitorCacheSecretStoreStrategy."""
+
+from ..secret_store import MonitorCacheSecretStoreStrategy
+
+__all__ = ["MonitorCacheSecretStoreStrategy"]

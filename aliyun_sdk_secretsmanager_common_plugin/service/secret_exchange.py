@@ -1,0 +1,5 @@
+"""The old path of SecretExchange."""
+
+from ..credentials_provider import SecretExchange
+
+__all__ = ["SecretExchange"]

@@ -1,0 +1,106 @@
+"""Clients of aliyun-python-sdk-core by class methods."""
+
+import warnings
+import weakref
+from typing import Any, Optional
+
+from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler
+from aliyun_sdk_secretsmanager_common_plugin.aliyun_sdk_secretsmanager_plugins_manager import (
+    AliyunSdkSecretsManagerPluginsManager,
+)
+
+from .proxy_acs_client import ProxyAcsClient, ProxyDefaultSdkCoreClient
+from .secretsmanager_sdk_core_plugin_credential_updater import SecretsMangerSdkCorePluginCredentialUpdater
+
+
+class SecretsManagerSdkCorePluginManager:
+    """Makes ``ProxyAcsClient`` objects, and closes them."""
+
+    ProxyDefaultSdkCoreClient = ProxyDefaultSdkCoreClient
+
+    _ak_expire_handler: Optional[AKExpireHandler] = None
+    _clients: "weakref.WeakSet[ProxyAcsClient]" = weakref.WeakSet()
+
+    @classmethod
+    def get_acs_client(
+        cls,
+        secret_name: str,
+        region_id: str = "cn-hangzhou",
+        auto_retry: bool = True,
+        max_retry_time: Optional[int] = None,
+        user_agent: Optional[str] = None,
+        port: int = 80,
+        connect_timeout: Optional[float] = None,
+        timeout: Optional[float] = None,
+        public_key_id: Optional[str] = None,
+        private_key: Optional[str] = None,
+        session_period: int = 3600,
+        debug: bool = False,
+        verify: Any = None,
+        ak_expire_handler: Optional[AKExpireHandler] = None,
+        default_client: Any = None,
+    ) -> Any:
+        """Return a client of a secret; deprecated.
+
+        Args:
+            default_client: a plain ``AcsClient`` that is to have the secret's keys from now on, and is returned; its
+                calls are not repeated. None makes a ``ProxyAcsClient``.
+            ak_expire_handler: None takes the one that was set.
+            secret_name: as ``ProxyAcsClient`` takes it; the others, too.
+
+        Raises:
+            ConfigurationError, ServerException, ClientException, SecretFormatError: as those of ``ProxyAcsClient``.
+        """
+        warnings.warn("get_acs_client() makes a ProxyAcsClient; write ProxyAcsClient(secret_name, ...)",
+                      DeprecationWarning, stacklevel=2)
+        if default_client is not None:
+            if not isinstance(default_client, ProxyAcsClient):
+                cls._manage(default_client, secret_name)
+            return default_client
+        client = ProxyAcsClient(
+            secret_name,
+            ak_expire_handler or cls._ak_expire_handler,
+            region_id=region_id,
+            auto_retry=auto_retry,
+            max_retry_time=max_retry_time,
+            user_agent=user_agent,
+            port=port,
+            connect_timeout=connect_timeout,
+            timeout=timeout,
+            public_key_id=public_key_id,
+            private_key=private_key,
+            session_period=session_period,
+            debug=debug,
+            verify=verify,
+        )
+        cls._clients.add(client)
+        return client
+
+    @classmethod
+    def set_ak_expire_handler(cls, ak_expire_handler: Optional[AKExpireHandler]) -> None:
+        """Let clients that are made from now on have this handler, if they are given none."""
+        cls._ak_expire_handler = ak_expire_handler
+
+    @classmethod
+    def close_client(cls, client: Any, secret_name: str) -> None:
+        """Shut a client down."""
+        if isinstance(client, ProxyAcsClient):
+            client.shutdown()
+        else:
+            AliyunSdkSecretsManagerPluginsManager.close_secretsmanager_plugin_updater_and_client(
+                AliyunSdkSecretsManagerPluginsManager.get_secret_name(secret_name), client)
+
+    @classmethod
+    def destroy(cls) -> None:
+        """Shut all clients down that came from here."""
+        for client in list(cls._clients):
+            client.shutdown()
+        AliyunSdkSecretsManagerPluginsManager.close_secretsmanager_plugin_updater_and_client_by_updater(
+            {SecretsMangerSdkCorePluginCredentialUpdater.__name__})
+
+    @staticmethod
+    def _manage(client: Any, secret_name: str) -> None:
+        updater = SecretsMangerSdkCorePluginCredentialUpdater(client)
+        AliyunSdkSecretsManagerPluginsManager.register_secretsmanager_plugin_updater(
+            AliyunSdkSecretsManagerPluginsManager.get_secret_name(secret_name), updater)
+        updater.update_credential(AliyunSdkSecretsManagerPluginsManager.get_secret_info(secret_name))
