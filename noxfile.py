@@ -1,5 +1,7 @@
 """Every task of a contributor: ``nox -l`` lists them."""
 
+import os
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -88,3 +90,15 @@ def sdk_suites(session):
     """The SDKs' own tests, with the proxies in place of the clients."""
     install(session, ".[test]", "aliyun-python-sdk-ecs")
     session.run("python", "tests/sdk_suites/run.py", "--cache", session.create_tmp(), *session.posargs)
+
+
+@nox.session(python="3.9", name="drop-in")
+def drop_in(session):
+    """The same programs with the plugins 0.1.4, which need Python 3.9 or older, and with this package."""
+    for sdk in ("openapi", "oss"):
+        install(session, "aliyun-{}-python-sdk-managed-credentials-provider==0.1.4".format(sdk))
+    ours = os.path.abspath(os.path.join(session.create_tmp(), "ours"))
+    session.run("python", "-m", "venv", "--clear", ours)
+    python = os.path.join(ours, "bin", "python")
+    session.run(python, "-m", "pip", "install", "-q", ".[testing]", external=True)
+    session.run("python", "tests/drop_in/run.py", "--existing", "python", "--ours", python, *session.posargs)
