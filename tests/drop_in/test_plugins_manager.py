@@ -231,7 +231,9 @@ class TestUpdaters:
         second.set()
         first.join(10)
 
-        assert slow.told[-1] == manager.get_secret_info(SECRET).version_id
+        newest = cloud.secret(SECRET).given().version_id
+        assert slow.told[-1] == newest
+        assert manager.get_secret_info(SECRET).version_id == newest
 
 
 class TestLifecycle:
@@ -251,6 +253,12 @@ class TestLifecycle:
         manager.get_access_key(SECRET)
 
         manager.shutdown()
+        manager.shutdown()
+
+        assert not managed_credentials._refresher._jobs
+
+    def test_shutdown_ends_the_refreshes_of_what_was_only_read(self, manager, nothing_of_other_tests):
+        manager.get_access_key(SECRET)
         manager.shutdown()
 
         assert not managed_credentials._refresher._jobs
