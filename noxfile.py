@@ -39,9 +39,10 @@ def lint(session):
 
 @nox.session
 def types(session):
-    """mypy, strict, over the packages."""
+    """mypy, strict, over the packages; and what it knows of the clients in a user's program."""
     install(session, ".[dev]")
     session.run("mypy")
+    session.run("python", "-m", "pytest", "-q", "tests/sdk_core/test_habits.py", "-k", "checker_and_editor")
 
 
 @nox.session
@@ -83,6 +84,13 @@ def parity(session):
     """The official client, as backend and as witness of what ours send and answer."""
     install(session, ".[test]", "aliyun-secret-manager-client", "alibabacloud-dkms-gcs==1.0.2")
     session.run("python", "-m", "pytest", "-q", "-n", "auto", "tests/parity", *session.posargs)
+
+
+@nox.session
+def examples(session):
+    """The examples, with the SDKs and servers that they are for."""
+    install(session, ".[test]", "aliyun-log-python-sdk", "tablestore", "gunicorn", "flask", "celery")
+    session.run("python", "-m", "pytest", "-q", "tests/examples", *session.posargs)
 
 
 @nox.session

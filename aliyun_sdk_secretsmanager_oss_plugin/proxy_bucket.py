@@ -18,6 +18,9 @@ class ProxyBucket(ManagedCalls, oss2.Bucket):  # type: ignore[misc]
     is kept while it is sent. Where that is more than is kept, OSS's own error surfaces with a ``ReplayError`` as its
     cause, nothing is stored, and the next call has the new key.
 
+    Threads may share it. A copy is a client of its own; a client that was given no ``managed_credentials`` can be
+    pickled, too, and uses the default ones of the process it gets to.
+
     Args:
         secret_name: the name of a managed RAM credential in Secrets Manager. It is read now, so that a wrong
             configuration shows at start.

@@ -36,6 +36,9 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
     Every call is signed with the secret's current key. When the service rejects it as no longer valid, the key is
     renewed from Secrets Manager and the call repeated; the caller does not notice a rotation.
 
+    Threads may share it. A copy is a client of its own; a client that was given no ``managed_credentials`` can be
+    pickled, too, and uses the default ones of the process it gets to.
+
     Args:
         secret_name: the name of a managed RAM credential in Secrets Manager. It is read now, so that a wrong
             configuration shows at start.

@@ -91,6 +91,10 @@ class TestCopies:
 
         assert len(cloud.calls("secrets_manager")) == 1
 
+    @pytest.mark.parametrize("how", ["copy", "deepcopy"])
+    def test_of_the_credentials_are_the_credentials(self, credentials, how):
+        assert COPIES[how](credentials) is credentials
+
 
 class TestPickle:
     def test_holds_no_secret(self, cloud, make_client, rpc):

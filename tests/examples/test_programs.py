@@ -1,0 +1,65 @@
+"""The programs of ``examples/``, run as their users do, over rotations."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import EXAMPLES
+
+SIGNED = re.compile(r"signed by (LTAI\*{8}\w{4})")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run an example in a directory of its own, and return what it prints."""
+
+    def run_example(name, *needs):
+        for module in needs:
+            pytest.importorskip(module, reason="needs {}: nox -s examples".format(module))
+        environment = dict(os.environ, PYTHONPATH=os.path.dirname(EXAMPLES))
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", os.path.join(EXAMPLES, name)], cwd=str(tmp_path), env=environment,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+        try:
+            printed, problems = process.communicate(timeout=120)
+        finally:
+            process.kill()
+            process.wait()
+        assert process.returncode == 0, problems
+        assert "Traceback" not in problems
+        assert os.listdir(str(tmp_path)) == []
+        return printed
+
+    return run_example
+
+
+def test_ecs_describe(run):
+    printed = run("ecs_describe.py")
+
+    assert printed.count("DescribeRegions") == 2
+    assert len(set(SIGNED.findall(printed))) == 2
+
+
+def test_oss_upload(run):
+    assert run("oss_upload.py").splitlines() == [
+        "bytes.txt: 7 bytes", "file.txt: 7000 bytes", "generator.txt: 3890 bytes"]
+
+
+def test_several_accounts(run):
+    printed = run("several_accounts.py")
+
+    assert [line.split(":")[0] for line in printed.splitlines()] == ["account A", "account B"]
+    assert len(set(SIGNED.findall(printed))) == 2
+
+
+def test_gunicorn_with_flask(run):
+    assert len(set(SIGNED.findall(run("gunicorn_flask.py", "gunicorn", "flask")))) == 3
+
+
+def test_celery(run):
+    assert len(set(SIGNED.findall(run("celery_tasks.py", "celery")))) == 3
