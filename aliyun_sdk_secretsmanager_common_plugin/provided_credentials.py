@@ -18,7 +18,7 @@ from .lease import Lease
 from .managed_credentials import ManagedCredentials
 from .secret_info import CacheSecretInfo, answer_of
 from .secret_store import MonitorMemoryCacheSecretStoreStrategy
-from .secrets_manager import Fetched, LateAnswer, _is_worth_a_region, next_start
+from .secrets_manager import Fetched, LateAnswer, is_worth_a_region, next_start
 from .settings import ClientKeySettings, DedicatedGatewaySettings, IdentitySettings, Settings, settings_from
 
 logger = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class ProvidedCredentials(ManagedCredentials):
                 return self._ask(name, deadline - _clock.monotonic(), late)
             except (ServerException, ClientException) as error:
                 failure = error
-            if not _is_worth_a_region(failure):
+            if not is_worth_a_region(failure):
                 raise failure
             wait = self.strategies.backoff.get_wait_time_exponential(attempt) / 1000.0
             if not 0 <= wait < deadline - _clock.monotonic():

@@ -109,7 +109,7 @@ class SecretsManager:
                 if fetched is not None:
                     return fetched
                 delay = equal_jitter(next(delays, 0.0))
-                hopeful = _is_worth_a_region(errors[-1]) and any(_is_worth_an_attempt(error) for error in errors)
+                hopeful = is_worth_a_region(errors[-1]) and any(_is_worth_an_attempt(error) for error in errors)
                 if not hopeful or not 0 < delay < inquiry.deadline - self._clock.monotonic():
                     raise errors[-1]
                 self._clock.sleep(delay)
@@ -225,7 +225,7 @@ class _Inquiry:
                 self._clock.monotonic() - self._began,
             ))
         errors, self._errors = self._errors, []
-        errors.sort(key=_is_worth_a_region, reverse=True)  # a final one is the one to raise
+        errors.sort(key=is_worth_a_region, reverse=True)  # a final one is the one to raise
         return None, errors
 
     def hand_over(self, request: "_Request") -> None:
@@ -261,7 +261,7 @@ class _Inquiry:
         logger.debug("secret %r: %r failed: %s", self.secret_name, request.gateway, error)
         self._errors.append(error)
         self._waiting.pop(request.gateway, None)
-        if not _is_worth_a_region(error):
+        if not is_worth_a_region(error):
             self._to_ask.clear()
         elif request.gateway is self._latest:  # for another one the next was asked when it was overtaken
             self._ask_next()
@@ -329,7 +329,7 @@ class _Request:
             self._secrets_manager.finish(self)
 
 
-def _is_worth_a_region(error: BaseException) -> bool:
+def is_worth_a_region(error: BaseException) -> bool:
     """Return whether another region may do better: this one did not answer, or not as Secrets Manager does."""
     if isinstance(error, ServerException):
         return (error.get_http_status() or 0) >= 500 or error.get_http_status() == 429 \
@@ -343,4 +343,4 @@ def _is_worth_an_attempt(error: BaseException) -> bool:
         return error.retryable
     if isinstance(error, ServerException) and error.get_error_code() == _UNKNOWN_CLIENT_KEY:
         return False
-    return _is_worth_a_region(error) and not isinstance(error, UntrustedGateway)
+    return is_worth_a_region(error) and not isinstance(error, UntrustedGateway)

@@ -158,8 +158,8 @@ def test_checker_and_editor_know_the_methods_of_the_sdks_clients(tmp_path):
     repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
     checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file=", "--follow-untyped-imports", "--cache-dir", str(tmp_path / "cache"),
-         str(program)],
+        [sys.executable, "-m", "mypy", "--config-file=", "--follow-untyped-imports", "--follow-imports=silent",
+         "--cache-dir", str(tmp_path / "cache"), str(program)],
         cwd=repository, stdout=subprocess.PIPE, universal_newlines=True,
     ).stdout
 
