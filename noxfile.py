@@ -46,6 +46,13 @@ def types(session):
 
 
 @nox.session
+def docs(session):
+    """The docs site, docs/_build/index.html; a warning is an error."""
+    install(session, ".[oss,testing]", "sphinx", "furo")
+    session.run("python", "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "docs", "docs/_build", *session.posargs)
+
+
+@nox.session
 def demo(session):
     """The main job on the local cloud."""
     install(session, ".[testing]")

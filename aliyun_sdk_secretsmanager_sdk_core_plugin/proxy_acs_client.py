@@ -45,8 +45,9 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
         ak_expire_handler: decides which errors mean a rejected key; None takes ``SdkCoreAKExpireHandler()``.
         ak, secret, public_key_id, private_key, session_period, credential: taken so that calls of ``AcsClient`` can
             stay as they are, and not used: the managed key signs.
-        region_id, auto_retry, max_retry_time, user_agent, port, connect_timeout, timeout, debug, verify, pool_size,
-            proxy: as ``AcsClient`` takes them (timeouts in seconds).
+        region_id, auto_retry, max_retry_time, user_agent, port, debug, verify, pool_size, proxy: as ``AcsClient`` takes
+            them.
+        connect_timeout, timeout: as ``AcsClient`` takes them, in seconds.
         managed_credentials: where the secret is read; None takes ``ManagedCredentials.default()``, configured by
             ``managed_credentials_providers.properties``.
 
