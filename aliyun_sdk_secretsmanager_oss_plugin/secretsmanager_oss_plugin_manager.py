@@ -9,16 +9,19 @@ import oss2
 from aliyun_sdk_secretsmanager_common_plugin.aliyun_sdk_secretsmanager_plugins_manager import (
     AliyunSdkSecretsManagerPluginsManager,
 )
+from aliyun_sdk_secretsmanager_common_plugin.sdk_plugin_manager import SdkPluginManager
 
 from .proxy_bucket import ProxyBucket
 from .secretsmanager_oss_plugin_credential_updater import SecretsMangerOssPluginCredentialUpdater
 from .secretsmanger_plugin_auth import SecretsMangerPluginAuth
 
 
-class SecretsManagerOssPluginManager:
+class SecretsManagerOssPluginManager(SdkPluginManager):
     """Makes ``ProxyBucket`` objects, and closes them."""
 
-    _buckets: "weakref.WeakSet[ProxyBucket]" = weakref.WeakSet()
+    _client_class = ProxyBucket
+    _updater_class = SecretsMangerOssPluginCredentialUpdater
+    _clients: "weakref.WeakSet[ProxyBucket]" = weakref.WeakSet()
 
     @classmethod
     def get_bucket(
@@ -59,32 +62,12 @@ class SecretsManagerOssPluginManager:
             app_name=app_name,
             enable_crc=enable_crc,
         )
-        cls._buckets.add(made)
+        cls._clients.add(made)
         return made
 
     @classmethod
-    def close_client(cls, client: Any, secret_name: str) -> None:
-        """Shut a bucket down."""
-        if isinstance(client, ProxyBucket):
-            client.shutdown()
-        else:
-            AliyunSdkSecretsManagerPluginsManager.close_secretsmanager_plugin_updater_and_client(
-                AliyunSdkSecretsManagerPluginsManager.get_secret_name(secret_name), client)
-
-    @classmethod
-    def destroy(cls) -> None:
-        """Shut all buckets down that came from here."""
-        for bucket in list(cls._buckets):
-            bucket.shutdown()
-        AliyunSdkSecretsManagerPluginsManager.close_secretsmanager_plugin_updater_and_client_by_updater(
-            {SecretsMangerOssPluginCredentialUpdater.__name__})
-
-    @staticmethod
-    def _manage(bucket: Any, secret_name: str) -> None:
+    def _manage(cls, bucket: Any, secret_name: str) -> None:
         key = AliyunSdkSecretsManagerPluginsManager.get_access_key(secret_name)
         bucket.auth = SecretsMangerPluginAuth(key.access_key_id, key.access_key_secret)
-        updater = SecretsMangerOssPluginCredentialUpdater(bucket, bucket.auth)
-        AliyunSdkSecretsManagerPluginsManager.register_secretsmanager_plugin_updater(
-            AliyunSdkSecretsManagerPluginsManager.get_secret_name(secret_name), updater)
-        # It may have been rotated meanwhile.
-        updater.update_credential(AliyunSdkSecretsManagerPluginsManager.get_secret_info(secret_name))
+        # The key may have been rotated meanwhile.
+        cls._keep_up_to_date(cls._updater_class(bucket, bucket.auth), secret_name)

@@ -5,21 +5,21 @@ import weakref
 from typing import Any, Optional
 
 from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler
-from aliyun_sdk_secretsmanager_common_plugin.aliyun_sdk_secretsmanager_plugins_manager import (
-    AliyunSdkSecretsManagerPluginsManager,
-)
+from aliyun_sdk_secretsmanager_common_plugin.sdk_plugin_manager import SdkPluginManager
 
 from .proxy_acs_client import ProxyAcsClient, ProxyDefaultSdkCoreClient
 from .secretsmanager_sdk_core_plugin_credential_updater import SecretsMangerSdkCorePluginCredentialUpdater
 
 
-class SecretsManagerSdkCorePluginManager:
+class SecretsManagerSdkCorePluginManager(SdkPluginManager):
     """Makes ``ProxyAcsClient`` objects, and closes them."""
 
     ProxyDefaultSdkCoreClient = ProxyDefaultSdkCoreClient
 
-    _ak_expire_handler: Optional[AKExpireHandler] = None
+    _client_class = ProxyAcsClient
+    _updater_class = SecretsMangerSdkCorePluginCredentialUpdater
     _clients: "weakref.WeakSet[ProxyAcsClient]" = weakref.WeakSet()
+    _ak_expire_handler: Optional[AKExpireHandler] = None
 
     @classmethod
     def get_acs_client(
@@ -55,7 +55,7 @@ class SecretsManagerSdkCorePluginManager:
                       DeprecationWarning, stacklevel=2)
         if default_client is not None:
             if not isinstance(default_client, ProxyAcsClient):
-                cls._manage(default_client, secret_name)
+                cls._keep_up_to_date(cls._updater_class(default_client), secret_name)
             return default_client
         client = ProxyAcsClient(
             secret_name,
@@ -80,27 +80,3 @@ class SecretsManagerSdkCorePluginManager:
     def set_ak_expire_handler(cls, ak_expire_handler: Optional[AKExpireHandler]) -> None:
         """Let clients that are made from now on have this handler, if they are given none."""
         cls._ak_expire_handler = ak_expire_handler
-
-    @classmethod
-    def close_client(cls, client: Any, secret_name: str) -> None:
-        """Shut a client down."""
-        if isinstance(client, ProxyAcsClient):
-            client.shutdown()
-        else:
-            AliyunSdkSecretsManagerPluginsManager.close_secretsmanager_plugin_updater_and_client(
-                AliyunSdkSecretsManagerPluginsManager.get_secret_name(secret_name), client)
-
-    @classmethod
-    def destroy(cls) -> None:
-        """Shut all clients down that came from here."""
-        for client in list(cls._clients):
-            client.shutdown()
-        AliyunSdkSecretsManagerPluginsManager.close_secretsmanager_plugin_updater_and_client_by_updater(
-            {SecretsMangerSdkCorePluginCredentialUpdater.__name__})
-
-    @staticmethod
-    def _manage(client: Any, secret_name: str) -> None:
-        updater = SecretsMangerSdkCorePluginCredentialUpdater(client)
-        AliyunSdkSecretsManagerPluginsManager.register_secretsmanager_plugin_updater(
-            AliyunSdkSecretsManagerPluginsManager.get_secret_name(secret_name), updater)
-        updater.update_credential(AliyunSdkSecretsManagerPluginsManager.get_secret_info(secret_name))
