@@ -205,7 +205,7 @@ def _settings_of(provider: Any) -> Settings:
         keys["cache_client_region_id"] = json.dumps(regions)
     given = settings_from(
         type(provider).__name__, keys, identity="credentials_type" in keys or credentials is None,
-        gateways=not instances)
+        gateways=bool(regions) or not instances)
     loaded = getattr(provider, "settings", Settings())
     return loaded._replace(
         identity=credentials if isinstance(credentials, IdentitySettings) else given.identity,
