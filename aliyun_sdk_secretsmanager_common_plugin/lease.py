@@ -5,7 +5,7 @@ from typing import Any, Callable, NoReturn, Optional, Set, Tuple, TypeVar
 
 from .access_key import AccessKey
 from .ak_expire_handler import AKExpireHandler
-from .cache import Cache
+from .cache import Cache, Renewal
 from .clock import Clock
 from .default_ak_expire_handler import DefaultAKExpireHandler
 from .exceptions import ManagedCredentialsError, ReplayError
@@ -74,13 +74,14 @@ class Lease:
         return self._cache.get(self.secret_name)
 
     def call(
-        self, send: "Send[Result]", rewind: Callable[[], Optional[ReplayError]]
+        self, send: "Send[Result]", rewind: Callable[[], Any]
     ) -> Tuple[Result, Optional[Exception]]:
         """Send a request; while the service rejects its key, renew the key and send the request again.
 
         Args:
             send: signs with the key that the function it is given returns, and sends.
-            rewind: makes the request what it was before ``send``, or returns why it cannot.
+            rewind: makes the request what it was before ``send``, or returns an exception that says why it cannot, or
+                raises it; anything else that it returns means nothing.
 
         Returns:
             What the last ``send`` returned. Where a renewal failed, or ``rewind``, that is the error's ``__cause__``.
@@ -89,6 +90,9 @@ class Lease:
 
         rejected: Set[AccessKey] = set()
         waits, was_accepted = iter(WAITS), False
+        error: Optional[Exception] = None
+        renewal: Optional[Renewal] = None
+        failure: Any = None
 
         def pull() -> AccessKey:
             nonlocal key
@@ -97,52 +101,61 @@ class Lease:
                 key = current
             return key
 
-        while True:
-            accepted = self._accepted
-            result, error = send(pull)
-            if error is None:
-                self._note_accepted(key)
-                return result, None
-            if not self._is_rejection(key, error):
-                return result, error
-            if key not in rejected:
-                rejected.add(key)
-                waits = iter(WAITS)
-                # As it was before the attempt: another call may have had the key accepted meanwhile.
-                was_accepted = key == accepted
-            renewal = self._cache.renewal(self.secret_name, key)
-            if renewal.key is None:
-                may_be_unknown_yet = (
-                    renewal.error is None
-                    and renewal.age is not None
-                    and renewal.age < YOUNG
-                    and not was_accepted
-                )
-                wait = next(waits, None) if may_be_unknown_yet else None
-                if wait is None:
-                    if renewal.error is not None:
-                        error.__cause__ = renewal.error
+        try:
+            while True:
+                accepted = self._accepted
+                result, error = send(pull)
+                if error is None:
+                    self._note_accepted(key)
+                    return result, None
+                if not self._is_rejection(key, error):
                     return result, error
-                self._clock.sleep(wait)
-            elif len(rejected) == MOST_KEYS:
-                return result, error
-            else:
-                key = renewal.key
-            failure = rewind()
-            if failure is not None:
-                logger.warning("secret %r: the key was renewed, but %s", self.secret_name, failure)
-                error.__cause__ = failure
-                return result, error
+                if key not in rejected:
+                    rejected.add(key)
+                    waits = iter(WAITS)
+                    # As it was before the attempt: another call may have had the key accepted meanwhile.
+                    was_accepted = key == accepted
+                renewal = self._cache.renewal(self.secret_name, key)
+                if renewal.key is None:
+                    may_be_unknown_yet = (
+                        renewal.error is None
+                        and renewal.age is not None
+                        and renewal.age < YOUNG
+                        and not was_accepted
+                    )
+                    wait = next(waits, None) if may_be_unknown_yet else None
+                    if wait is None:
+                        if renewal.error is not None:
+                            error.__cause__ = renewal.error
+                        return result, error
+                    self._clock.sleep(wait)
+                elif len(rejected) == MOST_KEYS:
+                    return result, error
+                else:
+                    key = renewal.key
+                try:
+                    failure = rewind()
+                except Exception as raised:
+                    failure = ReplayError("the request could not be made as it was: {!r}".format(raised))
+                    failure.__cause__ = raised
+                if isinstance(failure, BaseException):
+                    logger.warning("secret %r: the key was renewed, but %s", self.secret_name, str(failure))
+                    error.__cause__ = failure
+                    return result, error
+        finally:
+            # Their tracebacks lead to this frame: request and key would stay until the garbage collector runs.
+            error = renewal = failure = None
 
     def replay(
-        self, send: "Callable[[AccessKey], Result]", rewind: Optional[Callable[[], Optional[ReplayError]]] = None
+        self, send: "Callable[[AccessKey], Result]", rewind: Optional[Callable[[], Any]] = None
     ) -> Result:
         """Return what ``send`` returns; while the service rejects its key, renew the key and call ``send`` again.
 
         Args:
             send: signs with the key that it is given, and sends; the handler judges what it raises. It begins from the
                 request as the user gave it, each time.
-            rewind: makes the request so again where ``send`` uses it up, or returns why it cannot.
+            rewind: makes the request so again where ``send`` uses it up, or returns an exception that says why it
+                cannot, such as a ``ReplayError``, or raises it; anything else that it returns means nothing.
 
         Raises:
             ManagedCredentialsError: the client was shut down.
@@ -156,9 +169,12 @@ class Lease:
                 return None, error
 
         result, error = self.call(attempt, rewind or (lambda: None))
-        if error is not None:
+        if error is None:
+            return result  # type: ignore[no-any-return]
+        try:
             raise error
-        return result  # type: ignore[no-any-return]
+        finally:
+            del error  # as in call
 
     def close(self) -> None:
         """Give the secret back; idempotent."""

@@ -228,9 +228,10 @@ class ManagedCredentials:
         if self is _default or self is _set_default:
             return ManagedCredentials.default, ()
         raise TypeError(
-            "a ManagedCredentials cannot be pickled, nor a client that was given one: it holds keys, threads and "
-            "sockets; make both in each process, or leave managed_credentials out: a client that uses "
-            "ManagedCredentials.default() can be pickled, and takes the one of the process it gets to"
+            "a ManagedCredentials other than the default one cannot be pickled, nor a client that uses it, be it that "
+            "it was given, or was the default when the client was made: it holds keys, threads and sockets; make both "
+            "in each process. A client that uses what ManagedCredentials.default() returns can be pickled, and takes "
+            "the one of the process it gets to"
         )
 
     def __repr__(self) -> str:

@@ -56,20 +56,21 @@ class ManagedCalls:
         self._buffer_bytes = settings.replay_buffer_bytes if replay_buffer_bytes is None else replay_buffer_bytes
         self._spool_bytes = settings.replay_spool_bytes if replay_spool_bytes is None else replay_spool_bytes
         self._owns_session = session is None
-        self._secret_name = secret_name
-        self._ak_expire_handler = ak_expire_handler or OssAkExpireHandler()
+        self.secret_name = secret_name
+        self.ak_expire_handler = ak_expire_handler or OssAkExpireHandler()
         self._managed_credentials = credentials
         self._take_lease()
 
     def _take_lease(self) -> None:
         self._lease = self._managed_credentials.lease(
-            self, self._secret_name, self._ak_expire_handler, _after_fork_in_child
+            self, self.secret_name, self.ak_expire_handler, _after_fork_in_child
         )
         self.auth.pull = self._lease.access_key
 
     # A copy, or what is made of a pickle, is a client of its own.
 
     def __getstate__(self) -> Dict[str, Any]:
+        self._lease.access_key()  # a client that was shut down says so
         state = dict(vars(self), auth=copy.copy(self.auth))
         del state["_lease"], state["auth"].pull
         return state
@@ -106,7 +107,8 @@ class ManagedCalls:
                     method, bucket_name, key, data=body.data, headers=headers, params=dict(params or {}), **kwargs
                 ), None
             except oss2.exceptions.ServerError as error:
-                return None, error
+                # oss2's frames hold the error, and it them: body and key would stay until the garbage collector runs.
+                return None, error.with_traceback(None)
 
         try:
             response, error = self._lease.call(send, body.rewind)
@@ -115,9 +117,12 @@ class ManagedCalls:
             if isinstance(given, CaseInsensitiveDict):  # oss2 signs such headers in place
                 given.clear()
                 given.update(headers)
-        if error is not None:
+        if error is None:
+            return response
+        try:
             raise error
-        return response
+        finally:
+            del error  # this frame is in its traceback
 
 
 def _after_fork_in_child(client: ManagedCalls) -> None:

@@ -19,7 +19,7 @@ class ProxyBucket(ManagedCalls, oss2.Bucket):  # type: ignore[misc]
     cause, nothing is stored, and the next call has the new key.
 
     Threads may share it. A copy is a client of its own; a client that was given no ``managed_credentials`` can be
-    pickled, too, and uses the default ones of the process it gets to.
+    pickled, too, and uses the default ones of the process it gets to. One that was shut down cannot be copied.
 
     Args:
         secret_name: the name of a managed RAM credential in Secrets Manager. It is read now, so that a wrong
@@ -33,6 +33,9 @@ class ProxyBucket(ManagedCalls, oss2.Bucket):  # type: ignore[misc]
         replay_buffer_bytes: how much of a body that can be read only once is kept in memory; None as configured.
         replay_spool_bytes: how much of it is kept, beyond that, in a temporary file; 0 is none, None as configured.
         more: the other arguments that the installed ``oss2.Bucket`` takes.
+
+    Attributes:
+        secret_name, ak_expire_handler: those in use; to be read, not set.
 
     Raises:
         ConfigurationError: the properties file, the secret's name, or ``auth_version`` is missing or wrong.

@@ -37,7 +37,7 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
     renewed from Secrets Manager and the call repeated; the caller does not notice a rotation.
 
     Threads may share it. A copy is a client of its own; a client that was given no ``managed_credentials`` can be
-    pickled, too, and uses the default ones of the process it gets to.
+    pickled, too, and uses the default ones of the process it gets to. One that was shut down cannot be copied.
 
     Args:
         secret_name: the name of a managed RAM credential in Secrets Manager. It is read now, so that a wrong
@@ -50,6 +50,9 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
         connect_timeout, timeout: as ``AcsClient`` takes them, in seconds.
         managed_credentials: where the secret is read; None takes ``ManagedCredentials.default()``, configured by
             ``managed_credentials_providers.properties``.
+
+    Attributes:
+        secret_name, ak_expire_handler: those in use; to be read, not set.
 
     Raises:
         ConfigurationError: the properties file, or the secret's name, is missing or wrong.
@@ -105,15 +108,15 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
         if any(given is not None for given in (ak, secret, public_key_id, private_key, credential)):
             logger.warning("ProxyAcsClient(%r): the other credentials it was given are not used; the managed key signs",
                            secret_name)
-        self._secret_name = secret_name
-        self._ak_expire_handler = ak_expire_handler or SdkCoreAKExpireHandler()
+        self.secret_name = secret_name
+        self.ak_expire_handler = ak_expire_handler or SdkCoreAKExpireHandler()
         self._managed_credentials = managed_credentials or ManagedCredentials.default()
         self._hold()
 
     def _hold(self) -> None:
         """Read the secret and hold it."""
         self._lease = self._managed_credentials.lease(
-            self, self._secret_name, self._ak_expire_handler, _after_fork_in_child
+            self, self.secret_name, self.ak_expire_handler, _after_fork_in_child
         )
         self._signer = _CurrentSigner(self._lease.access_key)
         # The tokens that calls left in the users' requests, as the SDK does; by id, since requests may define equality.
@@ -122,6 +125,7 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
     # A copy, or what is made of a pickle, is a client of its own.
 
     def __getstate__(self) -> Dict[str, Any]:
+        self._lease.access_key()  # a client that was shut down says so
         own = ("_lease", "_signer", "_left_tokens")
         return {name: value for name, value in vars(self).items() if name not in own}
 

@@ -1,7 +1,10 @@
 """Contracts 4 and 5: which rejections are answered with another key, after which waits, and what surfaces."""
 
+import gc
+import io
 import pickle
 import threading
+import weakref
 
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
@@ -470,6 +473,91 @@ class TestReplay:
 
         assert used == [A]
         assert "the body is gone" in str(caught.value.__cause__)
+
+    def test_rewind_may_return_what_it_likes(self, world):
+        lease = world.lease()
+        lease.access_key()
+        world.rotate(B)
+        world.accepts = {B}
+        body = io.BytesIO(b"content")
+
+        assert lease.replay(self.send(world, []), rewind=lambda: body.seek(0)) == "done"
+
+    def test_another_exception_that_rewind_returns_is_the_cause(self, world):
+        world.rotate(B)
+        reason = OSError("gone")
+        world.accepts = set()
+
+        with pytest.raises(ServiceError) as caught:
+            world.lease().replay(self.send(world, []), rewind=lambda: reason)
+
+        assert caught.value.__cause__ is reason
+
+    def test_exception_that_rewind_raises_does_not_hide_the_services_error(self, world, caplog):
+        world.rotate(B)
+        world.accepts = {B}
+        used = []
+        body = io.BytesIO(b"content")
+        body.close()
+
+        with pytest.raises(ServiceError) as caught:
+            world.lease().replay(self.send(world, used), rewind=lambda: body.seek(0))
+
+        cause = caught.value.__cause__
+        assert used == [A]
+        assert isinstance(cause, ReplayError)
+        assert isinstance(cause.__cause__, ValueError)
+        assert "closed file" in str(cause)
+        assert "closed file" in caplog.text
+
+
+class Body:
+    """What a user sends."""
+
+
+class TestFailedCallLeavesNothingToTheGarbageCollector:
+    @pytest.fixture(autouse=True)
+    def collector_is_off(self):
+        gc.collect()
+        gc.disable()
+        yield
+        gc.enable()
+
+    @staticmethod
+    def is_gone_after(lease, errors, rewind=None):
+        """Whether the body of a call, that raises ``errors`` one attempt each, goes with the last of them."""
+        body = Body()
+        reference = weakref.ref(body)
+        lease.access_key()
+
+        def send(access_key, body=body):
+            raise errors.pop(0)
+
+        with pytest.raises((ServiceError, ValueError, KeyboardInterrupt)):
+            lease.replay(send, rewind)
+        del body, send
+        return reference() is None
+
+    def test_that_is_no_matter_of_the_key(self, world):
+        assert self.is_gone_after(world.lease(), [ValueError()])
+
+    def test_that_was_replayed(self, world):
+        world.rotate(B, C, D)
+
+        assert self.is_gone_after(world.lease(), [ServiceError("InvalidAccessKeyId") for _ in range(3)])
+
+    def test_that_ends_in_what_is_no_answer(self, world):
+        world.rotate(B)
+
+        assert self.is_gone_after(world.lease(), [ServiceError("InvalidAccessKeyId"), KeyboardInterrupt()])
+
+    def test_that_could_not_be_rewound(self, world):
+        def rewind():
+            raise ValueError("closed")
+
+        world.rotate(B)
+
+        assert self.is_gone_after(world.lease(), [ServiceError("InvalidAccessKeyId")], rewind)
 
 
 def test_lease_cannot_be_pickled_and_says_what_to_do(world):

@@ -1,15 +1,19 @@
 """What users do with a Bucket besides calling it: with, isinstance, copies, pickles and help."""
 
 import copy
+import gc
+import io
 import pickle
 import pydoc
+import weakref
 
 import oss2
 import pytest
 
-from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentialsError
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentialsError, ReplayError
 from aliyun_sdk_secretsmanager_oss_plugin import (
     ManagedCredentialsProvider,
+    OssAkExpireHandler,
     ProxyBucket,
     ProxyCryptoBucket,
     ProxyService,
@@ -36,6 +40,49 @@ def test_leaving_a_with_block_shuts_the_bucket_down(cloud, properties):
         bucket.put_object("key", b"content")
 
 
+def test_names_its_secret_and_its_handler(make_bucket):
+    handler = OssAkExpireHandler()
+    bucket = make_bucket(ak_expire_handler=handler)
+
+    assert (bucket.secret_name, bucket.ak_expire_handler) == (SECRET, handler)
+    assert isinstance(make_bucket().ak_expire_handler, OssAkExpireHandler)
+
+
+class Body(io.BytesIO):
+    """A body whose end can be seen."""
+
+
+def test_body_of_a_failed_call_is_let_go_of_without_the_garbage_collector(bucket):
+    bucket.bucket_name = "another"
+    body = Body(b"content")
+    reference = weakref.ref(body)
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(oss2.exceptions.NoSuchBucket):
+            bucket.put_object("key", body)
+        del body
+        assert reference() is None
+    finally:
+        gc.enable()
+
+
+def test_body_that_was_closed_before_the_replay_does_not_hide_the_services_error(cloud, bucket):
+    class Closing(io.BytesIO):
+        def seek(self, *position):
+            if cloud.calls("oss"):
+                raise ValueError("the file is closed")
+            return super(Closing, self).seek(*position)
+
+    cloud.rotate(SECRET)
+
+    with pytest.raises(oss2.exceptions.ServerError) as caught:
+        bucket.put_object("key", Closing(b"content"))
+
+    assert isinstance(caught.value.__cause__, ReplayError)
+    assert "the file is closed" in str(caught.value.__cause__)
+
+
 class TestCopies:
     def test_of_a_bucket_is_a_bucket_of_its_own(self, cloud, bucket, make_copy):
         other = make_copy(bucket)
@@ -55,6 +102,12 @@ class TestCopies:
         bucket.put_object("key", b"content")
 
         assert bucket.sign_url("GET", "key", 60)
+
+    def test_of_a_bucket_that_was_shut_down_is_refused(self, bucket, make_copy):
+        bucket.shutdown()
+
+        with pytest.raises(ManagedCredentialsError, match="was shut down; make a new one"):
+            make_copy(bucket)
 
     def test_of_a_service(self, cloud, properties, closing, make_copy):
         service = closing(ProxyService(SECRET, cloud.oss_endpoint))

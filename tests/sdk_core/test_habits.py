@@ -14,7 +14,7 @@ from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
 
 from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, ManagedCredentialsError
-from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
+from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient, SdkCoreAKExpireHandler
 from tests.conftest import SECRET
 
 COPIES = {
@@ -43,6 +43,14 @@ class TestWith:
     def test_an_error_inside_passes(self, properties):
         with pytest.raises(ZeroDivisionError), ProxyAcsClient(SECRET):
             1 / 0
+
+
+def test_names_its_secret_and_its_handler(make_client):
+    handler = SdkCoreAKExpireHandler()
+    client = make_client(ak_expire_handler=handler)
+
+    assert (client.secret_name, client.ak_expire_handler) == (SECRET, handler)
+    assert isinstance(make_client().ak_expire_handler, SdkCoreAKExpireHandler)
 
 
 def test_client_is_an_acs_client(client):
@@ -96,6 +104,13 @@ class TestCopies:
         assert COPIES[how](credentials) is credentials
 
 
+    def test_of_a_client_that_was_shut_down_is_refused(self, client, make_copy):
+        client.shutdown()
+
+        with pytest.raises(ManagedCredentialsError, match="was shut down; make a new one"):
+            make_copy(client)
+
+
 class TestPickle:
     def test_holds_no_secret(self, cloud, make_client, rpc):
         cloud.create_secret("sts", token=True)
@@ -114,6 +129,16 @@ class TestPickle:
 
         with pytest.raises(TypeError, match="make both in each process"):
             pickle.dumps(client)
+
+    def test_of_a_client_whose_credentials_are_the_default_no_longer_says_so(self, credentials, client):
+        ManagedCredentials.set_default(credentials)
+        try:
+            made_then = ProxyAcsClient(SECRET)
+        finally:
+            ManagedCredentials.set_default(None)
+
+        with made_then, pytest.raises(TypeError, match="or was the default when the client was made"):
+            pickle.dumps(made_then)
 
     @pytest.mark.slow
     def test_client_goes_to_a_process_that_shares_nothing(self, cloud, client):
