@@ -1,14 +1,15 @@
 """The secrets of a process, by class methods, with a program's own loader and updaters."""
 
+import contextlib
 import os
 import threading
 import warnings
-import weakref
 from typing import Any, Iterable, List, Optional
 
-from .access_key import AccessKey
+from . import managed_credentials
+from .access_key import AccessKey, parse_secret
 from .ak_expire_handler import AKExpireHandler
-from .lease import Lease
+from .exceptions import SecretFormatError
 from .managed_credentials import ManagedCredentials
 from .plugin_credentials import (
     SecretsManagerPluginCredentials,
@@ -16,6 +17,17 @@ from .plugin_credentials import (
     generate_secret_info_by_credentials,
 )
 from .provided_credentials import ProvidedCredentials, Strategies
+from .secret_info import answer_of
+
+
+class _Registered:
+    """An updater, and as the client of a lease, what keeps its secret in use."""
+
+    def __init__(self, credentials: ManagedCredentials, secret_name: str, updater: Any) -> None:
+        self.secret_name = secret_name
+        self.updater = updater
+        # Not by the lease of a loader's credentials, which exchanges the name.
+        self.lease = ManagedCredentials.lease(credentials, self, secret_name, AKExpireHandler(), lambda client: None)
 
 
 class AliyunSdkSecretsManagerPlugin:
@@ -34,8 +46,7 @@ class AliyunSdkSecretsManagerPlugin:
             provided = ProvidedCredentials(loader.load())
             self._credentials, self._strategies = provided, provided.strategies
         self._hook = self._strategies.hook
-        # By updater: what keeps its secrets in use.
-        self._leases: "weakref.WeakKeyDictionary[Any, List[Lease]]" = weakref.WeakKeyDictionary()
+        self._registered: List[_Registered] = []
         self._strategies.init()
         self._credentials.subscribe(self._take)
         if self._has_loader:
@@ -57,7 +68,9 @@ class AliyunSdkSecretsManagerPlugin:
         if cached is None:  # read before there was a manager
             self._take(name, key)
             cached = self._strategies.store.get_cache_secret_info(name)
-        return _secret_info(name, key) if cached is None else self._hook.get(cached)
+        kept = None if cached is None else self._hook.get(cached)
+        # It keeps a former key where storing the new one failed, or where updaters are being told of it.
+        return kept if _is_of(kept, name, key) else _secret_info(name, key)
 
     def refresh_now(self, secret_name: str) -> bool:
         """Read a secret again now, by its name in Secrets Manager; return whether it was read."""
@@ -65,32 +78,51 @@ class AliyunSdkSecretsManagerPlugin:
 
     def register(self, secret_name: str, updater: Any) -> None:
         """Tell ``updater`` of new keys of a secret, by its name in Secrets Manager, and keep the secret in use."""
-        # Not by the lease of a loader's credentials, which exchanges the name.
-        lease = ManagedCredentials.lease(
-            self._credentials, updater, secret_name, AKExpireHandler(), lambda updater: None
-        )
-        self._leases.setdefault(updater, []).append(lease)
+        self._registered.append(_Registered(self._credentials, secret_name, updater))
         self._hook.register_secretsmanager_plugin_updater(secret_name, updater)
+
+    def bring_up_to_date(self, secret_name: str, updater: Any) -> None:
+        """Tell a registered updater of the current key, and of those that come while it is told."""
+        told: Optional[AccessKey] = None
+        key = self._credentials.get(secret_name)
+        while key != told:
+            updater.update_credential(_secret_info(secret_name, key))
+            told, key = key, self._credentials.get(secret_name)
 
     def close_updaters_of(self, secret_name: str, client: Any) -> None:
         """Close the updaters of a client."""
-        self._hook.close_secretsmanager_plugin_updater_and_client(secret_name, client)
+        closed = [each for each in list(self._registered)
+                  if each.secret_name == secret_name and each.updater.get_client() is client]
+        try:
+            self._hook.close_secretsmanager_plugin_updater_and_client(secret_name, client)
+        finally:
+            self._release(closed)
 
     def close_updaters(self, names: Iterable[str]) -> None:
         """Close the updaters of some classes."""
-        self._hook.close_secretsmanager_plugin_updater_and_client_by_updater(names)
+        closed = [each for each in list(self._registered) if type(each.updater).__name__ in names]
+        try:
+            self._hook.close_secretsmanager_plugin_updater_and_client_by_updater(names)
+        finally:
+            self._release(closed)
 
     def close(self) -> None:
         """Close strategies and updaters; secrets that no client uses are not refreshed any more."""
-        if self._has_loader:
+        if managed_credentials._set_default is self._credentials and self._has_loader:
             ManagedCredentials.set_default(None)
         self._credentials.unsubscribe(self._take)
-        self._strategies.close()
-        for leases in list(self._leases.values()):
-            for lease in leases:
-                lease.close()
-        if not self._credentials._clients:
-            self._credentials.close()
+        try:
+            self._strategies.close()
+        finally:
+            self._release(list(self._registered))
+            if not self._credentials._clients:
+                self._credentials.close()
+
+    def _release(self, closed: List[_Registered]) -> None:
+        for each in closed:
+            each.lease.close()
+            with contextlib.suppress(ValueError):  # another thread closes it
+                self._registered.remove(each)
 
     def _take(self, name: str, key: AccessKey) -> None:
         """Give a new key to hook and store; the newest one last, whichever threads are amid this."""
@@ -108,6 +140,13 @@ class AliyunSdkSecretsManagerPlugin:
 def _secret_info(name: str, key: AccessKey) -> Any:
     # Keys that a program's own source gave have no answer of Secrets Manager.
     return key.secret_info or generate_secret_info_by_credentials(key, name)
+
+
+def _is_of(secret_info: Any, name: str, key: AccessKey) -> bool:
+    try:
+        return parse_secret(name, answer_of(secret_info)) == key
+    except SecretFormatError:
+        return False
 
 
 class AliyunSdkSecretsManagerPluginsManager:

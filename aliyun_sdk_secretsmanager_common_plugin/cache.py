@@ -261,8 +261,9 @@ class Cache:
             for subscriber in list(self._subscribers):
                 try:
                     subscriber(name, key)
-                except Exception:
-                    logger.exception("secret %r: a subscriber failed", name)
+                except Exception as error:
+                    # Without the traceback and the text: they may hold the key.
+                    logger.error("secret %r: a subscriber failed with %s", name, type(error).__name__)
 
     def before_fork(self) -> None:
         """Keep other threads from being amid a change while the process forks."""

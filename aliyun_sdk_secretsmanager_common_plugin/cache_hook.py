@@ -1,12 +1,16 @@
 """What is called with every secret: it tells the updaters of a new key."""
 
 import logging
+import os
+import threading
 import time
 from typing import Any, Dict, Iterable, List
 
 from .secret_info import CacheSecretInfo
 
 logger = logging.getLogger(__name__)
+
+_lock = threading.RLock()  # guards what is taken out of plugins_updater_dict
 
 
 class SecretCacheHook:
@@ -61,11 +65,23 @@ class SecretsManagerPluginCacheHook(SecretCacheHook):
 
     def _close(self, secret_name: str, updaters: List[Any]) -> None:
         for updater in updaters:
-            try:
-                self.plugins_updater_dict[secret_name].remove(updater)
-            except ValueError:
+            if not self._take_out(secret_name, updater):
                 continue  # another thread closes it
-            updater.close()
+            try:
+                updater.close()
+            except Exception as error:
+                logger.error("secret %r: %s could not be closed: %s", secret_name, type(updater).__name__,
+                             type(error).__name__)
+
+    def _take_out(self, secret_name: str, updater: Any) -> bool:
+        # Not list.remove: updaters may define equality.
+        with _lock:
+            updaters = self.plugins_updater_dict[secret_name]
+            for index, each in enumerate(updaters):
+                if each is updater:
+                    del updaters[index]
+                    return True
+        return False
 
 
 class DefaultSecretsManagerPluginCacheHook(SecretsManagerPluginCacheHook):
@@ -104,3 +120,12 @@ class DefaultSecretsManagerPluginCacheHook(SecretsManagerPluginCacheHook):
         """Close all updaters."""
         for secret_name in list(self.plugins_updater_dict):
             self._close(secret_name, self._updaters(secret_name))
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -53,7 +53,8 @@ def generate_credentials_by_secret(secret_data: Optional[str]) -> SecretsManager
     """Return the AccessKey in a secret's value.
 
     Args:
-        secret_data: ``{"AccessKeyId", "AccessKeySecret"[, "ExpireTimestamp", "GenerateTimestamp"]}``, a JSON text.
+        secret_data: ``{"AccessKeyId", "AccessKeySecret"[, "ExpireTimestamp", "GenerateTimestamp"]}``, a JSON text, with
+            dates or milliseconds.
 
     Raises:
         SecretFormatError: it is empty, no JSON object, or lacks a key; the message does not show it.
@@ -72,7 +73,7 @@ def generate_credentials_by_secret(secret_data: Optional[str]) -> SecretsManager
             "credential"
         )
     expire_timestamp, generate_timestamp = (
-        milliseconds(data[field]) if field in data else default
+        default if data.get(field) is None else _milliseconds_of(data[field])
         for field, default in (("ExpireTimestamp", _NO_TIMESTAMP), ("GenerateTimestamp", sys.maxsize))
     )
     return SecretsManagerPluginCredentials(
@@ -108,6 +109,12 @@ def generate_secret_info_by_credentials(secretsmanager_credentials: Any, secret_
         rotation_interval="{}s".format(_DAY),
         next_rotation_date=time.strftime(DATE, time.gmtime(now + _DAY)),
     )
+
+
+def _milliseconds_of(timestamp: Any) -> float:
+    if isinstance(timestamp, (int, float)) and not isinstance(timestamp, bool):
+        return timestamp
+    return milliseconds(str(timestamp))
 
 
 def milliseconds(date: str) -> float:

@@ -16,6 +16,7 @@ from .credentials_provider import SecretExchange, SecretRecoveryStrategy
 from .exceptions import ConfigurationError
 from .lease import Lease
 from .managed_credentials import ManagedCredentials
+from .refresh_strategy import RotateAKSecretRefreshSecretStrategy
 from .secret_info import CacheSecretInfo, answer_of
 from .secret_store import MonitorMemoryCacheSecretStoreStrategy
 from .secrets_manager import Fetched, LateAnswer, is_worth_a_region, next_start
@@ -74,7 +75,11 @@ class Strategies:
         """Let them end."""
         for strategy in (self.store, self.refresh, self.hook):
             if strategy is not None:
-                strategy.close()
+                try:
+                    strategy.close()
+                except Exception as error:
+                    # Without the traceback and the text: they may hold what the strategy kept.
+                    logger.error("%s could not be closed: %s", type(strategy).__name__, type(error).__name__)
 
     def secret_name(self, user_secret_name: str) -> str:
         """Return the name in Secrets Manager.
@@ -184,6 +189,8 @@ class ProvidedCredentials(ManagedCredentials):
     def _schedule(self, secret_name: str, seconds: float) -> None:
         # Once the time is there, a refresh that failed comes again as it does without a strategy.
         wanted = self._due.get(secret_name, 0.0) - _clock.time()
+        if type(self.strategies.refresh) is RotateAKSecretRefreshSecretStrategy:
+            wanted = min(wanted, seconds)  # it knows neither refresh_interval nor when a token ends
         super()._schedule(secret_name, wanted if wanted > 0 else seconds)
 
 

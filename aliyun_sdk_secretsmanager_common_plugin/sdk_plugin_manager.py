@@ -34,6 +34,7 @@ class SdkPluginManager:
     @staticmethod
     def _keep_up_to_date(updater: SecretsMangerPluginCredentialUpdater, secret_name: str) -> None:
         """Let ``updater`` give its client the current key, and every new one."""
-        AliyunSdkSecretsManagerPluginsManager.register_secretsmanager_plugin_updater(
-            AliyunSdkSecretsManagerPluginsManager.get_secret_name(secret_name), updater)
-        updater.update_credential(AliyunSdkSecretsManagerPluginsManager.get_secret_info(secret_name))
+        plugin = AliyunSdkSecretsManagerPluginsManager.get_aliyun_sdk_secretsmanager_plugin()
+        name = plugin.get_secret_name(secret_name)
+        plugin.register(name, updater)
+        plugin.bring_up_to_date(name, updater)

@@ -4,7 +4,8 @@ from typing import Any
 
 import oss2
 
-from aliyun_sdk_secretsmanager_common_plugin.plugin_credentials import generate_credentials_by_secret
+from aliyun_sdk_secretsmanager_common_plugin.access_key import parse_secret
+from aliyun_sdk_secretsmanager_common_plugin.secret_info import answer_of
 from aliyun_sdk_secretsmanager_common_plugin.secretsmanager_plugin_credential_updater import (
     SecretsMangerPluginCredentialUpdater,
 )
@@ -32,5 +33,7 @@ class SecretsMangerOssPluginCredentialUpdater(SecretsMangerPluginCredentialUpdat
         Raises:
             SecretFormatError: there is none in it.
         """
-        key = generate_credentials_by_secret(secret_info.secret_value)
-        self._auth.switch_credentials(key.access_key_id, key.access_key_secret)
+        key = parse_secret(secret_info.secret_name, answer_of(secret_info))
+        # An auth of the program's own may take no token.
+        token = () if key.security_token is None else (key.security_token,)
+        self._auth.switch_credentials(key.access_key_id, key.access_key_secret, *token)

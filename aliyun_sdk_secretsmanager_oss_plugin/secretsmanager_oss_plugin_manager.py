@@ -68,6 +68,7 @@ class SecretsManagerOssPluginManager(SdkPluginManager):
     @classmethod
     def _manage(cls, bucket: Any, secret_name: str) -> None:
         key = AliyunSdkSecretsManagerPluginsManager.get_access_key(secret_name)
-        bucket.auth = SecretsMangerPluginAuth(key.access_key_id, key.access_key_secret)
-        # The key may have been rotated meanwhile.
-        cls._keep_up_to_date(cls._updater_class(bucket, bucket.auth), secret_name)
+        auth = SecretsMangerPluginAuth(key.access_key_id, key.access_key_secret)
+        # The key may have been rotated meanwhile, and have a token.
+        cls._keep_up_to_date(cls._updater_class(bucket, auth), secret_name)
+        bucket.auth = auth

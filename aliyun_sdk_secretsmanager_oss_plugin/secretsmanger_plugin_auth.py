@@ -1,5 +1,7 @@
 """An ``oss2.Auth`` whose key can be exchanged."""
 
+from typing import Optional
+
 import oss2
 
 from aliyun_sdk_secretsmanager_common_plugin import AccessKey
@@ -19,8 +21,10 @@ class SecretsMangerPluginAuth(ManagedAuth, oss2.Auth):  # type: ignore[misc]
         ManagedAuth.__init__(self, "v1", None)
         self.switch_credentials(access_key_id, access_key_secret)
 
-    def switch_credentials(self, access_key_id: str, access_key_secret: str) -> None:
+    def switch_credentials(
+        self, access_key_id: str, access_key_secret: str, security_token: Optional[str] = None
+    ) -> None:
         """Sign with another key from now on."""
-        key = AccessKey(access_key_id, access_key_secret)
+        key = AccessKey(access_key_id, access_key_secret, security_token)
         self.pull = lambda: key
         oss2.Auth.__init__(self, access_key_id, access_key_secret)  # for who reads it

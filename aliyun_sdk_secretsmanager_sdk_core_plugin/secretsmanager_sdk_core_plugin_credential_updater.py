@@ -10,7 +10,7 @@ from aliyun_sdk_secretsmanager_common_plugin.secretsmanager_plugin_credential_up
     SecretsMangerPluginCredentialUpdater,
 )
 
-from .proxy_acs_client import _CurrentSigner
+from .proxy_acs_client import ProxyAcsClient, _CurrentSigner
 
 
 class SecretsMangerSdkCorePluginCredentialUpdater(SecretsMangerPluginCredentialUpdater):
@@ -33,8 +33,12 @@ class SecretsMangerSdkCorePluginCredentialUpdater(SecretsMangerPluginCredentialU
         Raises:
             SecretFormatError: there is none in it.
         """
+        if isinstance(self._client, ProxyAcsClient):
+            return  # it has the current key, and keeps none
         key = parse_secret(secret_info.secret_name, answer_of(secret_info))
         self._client._signer = _CurrentSigner(lambda: key)
+        # For get_access_key() and get_access_secret().
+        self._client._ak, self._client._secret = key.access_key_id, key.access_key_secret
 
     def close(self) -> None:
         """Close the client's idle connections."""

@@ -1013,7 +1013,7 @@ class TestSubscribers:
         told = []
 
         def fail(name, new):
-            raise RuntimeError("a subscriber of the user's")
+            raise RuntimeError("cannot keep {}".format(new.access_key_secret))
 
         world.cache.subscribe(fail)
         world.cache.subscribe(lambda name, new: told.append(new))
@@ -1021,7 +1021,8 @@ class TestSubscribers:
         assert world.cache.get(NAME) is A
 
         assert told == [A]
-        assert "a subscriber of the user's" in caplog.text
+        assert "a subscriber failed with RuntimeError" in caplog.text
+        assert A.access_key_secret not in caplog.text
 
     def test_may_use_the_cache(self, world):
         seen = []

@@ -113,6 +113,17 @@ class TestProvider:
 
         assert ManagedCredentials.default() is not loaded
 
+    def test_default_that_the_program_set_since_outlives_shutdown(self, load):
+        manager = load()
+        own = ManagedCredentials.from_properties()
+        ManagedCredentials.set_default(own)
+        try:
+            manager.shutdown()
+            assert ManagedCredentials.default() is own
+        finally:
+            ManagedCredentials.set_default(None)
+            own.close()
+
     def test_temporary_key_asks(self, cloud, load):
         identity = cloud.add_identity(token=True)
         load(credentials=StsTokenCredential(
@@ -424,6 +435,11 @@ class TestRefreshStrategy:
         assert 3000 < scheduled[-1] <= 3600
         assert "Strategy failed with TypeError" in caplog.text
 
+    def test_default_one_reads_no_later_than_the_refresh_interval(self, load, scheduled):
+        load(refresh_secret_strategy=RotateAKSecretRefreshSecretStrategy()).get_access_key(SECRET)
+
+        assert 3000 < scheduled[-1] <= 3600
+
     def test_failed_refresh_comes_again_soon(self, cloud, load, scheduled):
         strategy = self.Strategy(1000)
         manager = load(refresh_secret_strategy=strategy)
@@ -465,6 +481,38 @@ class TestStoreStrategy:
             manager.refresh_secret_info(SECRET)
 
         assert len(stored) == len(set(stored)) == 4
+
+    def test_one_that_fails_leaves_the_new_key_in_use(self, cloud, load, caplog):
+        class Store(FileStore):
+            def store_secret(self, cache_secret_info):
+                if self.cache_map:
+                    raise RuntimeError(cache_secret_info.secret_info.secret_value)
+                super().store_secret(cache_secret_info)
+
+        manager = load(cache_secret_store_strategy=Store({}))
+        manager.get_access_key(SECRET)
+        cloud.rotate(SECRET)
+        manager.refresh_secret_info(SECRET)
+
+        current = cloud.secret(SECRET).current
+        assert manager.get_access_key(SECRET).access_key_id == current.access_key_id
+        assert "a subscriber failed with RuntimeError" in caplog.text
+        assert current.access_key_secret not in caplog.text
+
+    def test_one_that_cannot_be_closed_keeps_nothing_else_from_it(self, load, updater, caplog):
+        class Store(FileStore):
+            def close(self):
+                raise RuntimeError("the secret")
+
+        manager = load(cache_secret_store_strategy=Store({}))
+        manager.register_secretsmanager_plugin_updater(SECRET, updater)
+        credentials = ManagedCredentials.default()
+        manager.shutdown()
+
+        assert updater.closed == 1
+        assert credentials._cache.is_idle(SECRET)
+        assert "Store could not be closed: RuntimeError" in caplog.text
+        assert "the secret" not in caplog.text
 
     def test_is_where_secrets_are_read(self, load):
         asked = []

@@ -9,6 +9,7 @@ from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
 
 from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler
+from aliyun_sdk_secretsmanager_common_plugin.sdk_plugin_manager import SdkPluginManager
 from aliyun_sdk_secretsmanager_oss_plugin.proxy_bucket import ProxyBucket
 from aliyun_sdk_secretsmanager_oss_plugin.secretsmanager_oss_plugin_credential_updater import (
     SecretsMangerOssPluginCredentialUpdater,
@@ -23,6 +24,8 @@ from aliyun_sdk_secretsmanager_sdk_core_plugin.secretsmanager_sdk_core_plugin_ma
     SecretsManagerSdkCorePluginManager,
 )
 from tests.conftest import SECRET
+
+from .conftest import Updater
 
 
 def describe_regions(client, cloud):
@@ -85,6 +88,53 @@ class TestSdkCore:
         cloud.create_secret("token", token=True)
         describe_regions(sdk_core.get_acs_client("token", default_client=AcsClient("nobody", "nothing")), cloud)
 
+    def test_plain_client_says_which_key_it_has(self, cloud, manager, sdk_core):
+        plain = sdk_core.get_acs_client(SECRET, default_client=AcsClient("nobody", "nothing"))
+        cloud.rotate(SECRET)
+        manager.refresh_secret_info(SECRET)
+
+        current = cloud.secret(SECRET).current
+        assert (plain.get_access_key(), plain.get_access_secret()) == (
+            current.access_key_id, current.access_key_secret)
+
+    def test_plain_client_that_is_given_while_others_are_told_has_the_new_key(self, cloud, manager, sdk_core):
+        """Another updater holds the telling up."""
+        amid, given = threading.Event(), threading.Event()
+
+        class Slow(Updater):
+            def update_credential(self, secret_info):
+                amid.set()
+                assert given.wait(10)
+
+        manager.get_secret_info(SECRET)
+        manager.register_secretsmanager_plugin_updater(SECRET, Slow())
+        cloud.rotate(SECRET)
+        telling = threading.Thread(target=manager.refresh_secret_info, args=(SECRET,))
+        telling.start()
+        try:
+            assert amid.wait(10)
+            plain = sdk_core.get_acs_client(SECRET, default_client=AcsClient("nobody", "nothing"))
+            assert manager.get_access_key(SECRET).access_key_id == cloud.secret(SECRET).current.access_key_id
+        finally:
+            given.set()
+            telling.join(10)
+
+        describe_regions(plain, cloud)
+
+    def test_updater_is_told_again_of_a_key_that_came_while_it_was_told(self, cloud, manager, updater):
+        class Rotating(Updater):
+            def update_credential(self, secret_info):
+                super().update_credential(secret_info)
+                if len(self.told) == 1:
+                    cloud.rotate(SECRET)
+                    manager.refresh_secret_info(SECRET)
+                    self.told.append(secret_info.version_id)  # as if the former key came last
+
+        rotating = Rotating()
+        SdkPluginManager._keep_up_to_date(rotating, SECRET)
+
+        assert rotating.told[-1] == cloud.secret(SECRET).given().version_id
+
     def test_closed_plain_client_has_no_new_key(self, cloud, manager, sdk_core):
         plain = sdk_core.get_acs_client(SECRET, default_client=AcsClient("nobody", "nothing"))
         sdk_core.close_client(plain, SECRET)
@@ -123,6 +173,7 @@ class TestSdkCore:
 
         describe_regions(client, cloud)
         assert updater.get_client() is client
+        assert cloud.secret(SECRET).current.access_key_secret not in vars(client).values()
 
 
 @pytest.mark.filterwarnings("ignore:get_bucket:DeprecationWarning")
@@ -150,6 +201,17 @@ class TestOss:
 
         assert cloud.object("bucket", "key") == b"second"
         assert isinstance(plain.auth, SecretsMangerPluginAuth)
+
+    def test_plain_bucket_signs_with_a_token(self, cloud, manager, oss):
+        cloud.create_secret("token", token=True)
+        plain = oss2.Bucket(oss2.Auth("nobody", "nothing"), cloud.oss_endpoint, "bucket")
+        oss.get_bucket(None, None, "token", bucket=plain)
+        plain.put_object("key", b"first")
+        cloud.rotate("token")
+        manager.refresh_secret_info("token")
+        plain.put_object("key", b"second")
+
+        assert cloud.object("bucket", "key") == b"second"
 
     def test_closed_plain_bucket_has_no_new_key(self, cloud, manager, oss):
         plain = oss2.Bucket(oss2.Auth("nobody", "nothing"), cloud.oss_endpoint, "bucket")

@@ -208,6 +208,54 @@ class TestUpdaters:
 
         assert ManagedCredentials.default()._cache.is_idle(SECRET)
 
+    def test_closed_updater_does_not_keep_the_secret_in_use(self, manager, updater):
+        """The program holds it still."""
+        for close in (
+            lambda: manager.close_secretsmanager_plugin_updater_and_client(SECRET, updater.client),
+            lambda: manager.close_secretsmanager_plugin_updater_and_client_by_updater({"Updater"}),
+        ):
+            manager.register_secretsmanager_plugin_updater(SECRET, updater)
+            assert not ManagedCredentials.default()._cache.is_idle(SECRET)
+            close()
+            assert ManagedCredentials.default()._cache.is_idle(SECRET)
+
+    def test_updaters_that_are_equal_and_without_hash_are_told_and_closed_each(self, cloud, manager):
+        class Equal(Updater):
+            def __eq__(self, other):
+                return isinstance(other, Equal)
+
+        first, second = Equal(object()), Equal(object())
+        for each in (first, second):
+            manager.register_secretsmanager_plugin_updater(SECRET, each)
+        manager.close_secretsmanager_plugin_updater_and_client(SECRET, second.client)
+        cloud.rotate(SECRET)
+        manager.refresh_secret_info(SECRET)
+
+        assert (len(first.told), first.closed) == (1, 0)
+        assert (len(second.told), second.closed) == (0, 1)
+        assert not ManagedCredentials.default()._cache.is_idle(SECRET)
+
+    def test_updater_with_slots_is_told(self, cloud, manager):
+        told = []
+
+        class Slots:
+            __slots__ = ()
+
+            def get_client(self):
+                return None
+
+            def update_credential(self, secret_info):
+                told.append(secret_info.version_id)
+
+            def close(self):
+                pass
+
+        manager.register_secretsmanager_plugin_updater(SECRET, Slots())
+        cloud.rotate(SECRET)
+        manager.refresh_secret_info(SECRET)
+
+        assert told == [cloud.secret(SECRET).given().version_id]
+
     def test_last_told_is_the_newest_when_keys_come_at_once(self, cloud, manager):
         """The first telling is held up until the second is through."""
         held, second = threading.Event(), threading.Event()
@@ -262,6 +310,22 @@ class TestLifecycle:
         manager.shutdown()
 
         assert not managed_credentials._refresher._jobs
+
+    def test_updater_that_cannot_be_closed_keeps_no_other_from_it(
+        self, manager, updater, caplog, nothing_of_other_tests
+    ):
+        class Failing(Updater):
+            def close(self):
+                raise RuntimeError("the secret")
+
+        for each in (Failing(), updater):
+            manager.register_secretsmanager_plugin_updater(SECRET, each)
+        manager.shutdown()
+
+        assert updater.closed == 1
+        assert not managed_credentials._refresher._jobs
+        assert "Failing could not be closed: RuntimeError" in caplog.text
+        assert "the secret" not in caplog.text
 
     def test_nothing_is_kept_by_many_beginnings_and_ends(self, manager):
         for _ in range(3):

@@ -55,6 +55,20 @@ class TestCredentialsOfASecret:
         assert (credentials.expire_timestamp, credentials.generate_timestamp) == (-1, sys.maxsize)
         assert "the secret" not in repr(credentials)
 
+    @pytest.mark.parametrize("value, expected", [
+        (1795255200000, 1795255200000), (1795255200000.0, 1795255200000.0), (None, -1)])
+    def test_end_in_milliseconds_or_none(self, value, expected):
+        credentials = generate_credentials_by_secret(json.dumps({
+            "AccessKeyId": "id", "AccessKeySecret": "the secret", "ExpireTimestamp": value}))
+
+        assert credentials.expire_timestamp == expected
+
+    @pytest.mark.parametrize("value", [True, [], "soon"])
+    def test_end_that_is_no_time_is_a_value_error(self, value):
+        with pytest.raises(ValueError):
+            generate_credentials_by_secret(json.dumps({
+                "AccessKeyId": "id", "AccessKeySecret": "the secret", "ExpireTimestamp": value}))
+
     @pytest.mark.parametrize("data", [
         None, "", "the secret", '"the secret"', '{"AccessKeySecret": "the secret"}', '["the secret"]', '{"the secret',
         '{"AccessKeyId": "", "AccessKeySecret": "the secret"}',
