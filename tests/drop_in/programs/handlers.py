@@ -1,5 +1,7 @@
 """A handler of the program's own, and codes of its own."""
 
+import itertools
+
 import oss2
 from aliyunsdkcore.acs_exception.exceptions import ServerException
 from local_cloud import ENDPOINTS, create_bucket, create_secret, describe_regions, error_of, rotate, show
@@ -29,15 +31,18 @@ class Codes(DefaultAKExpireHandler):
         return "InvalidAccessKeyId.NotFound"
 
 
+numbers = itertools.count()
+
+
 def calls_after_rotation(handler):
-    secret, _ = create_secret(type(handler).__name__ + str(id(handler)))
+    secret, _ = create_secret("call {}".format(next(numbers)))
     client = ProxyAcsClient(secret_name=secret, ak_expire_handler=handler, region_id="cn-hangzhou")
     rotate(secret)
     return error_of(describe_regions, client)
 
 
 def gets_after_rotation(handler):
-    secret, _ = create_secret("oss" + type(handler).__name__ + str(id(handler)))
+    secret, _ = create_secret("bucket {}".format(next(numbers)))
     bucket = ProxyBucket(secret, ENDPOINTS["oss_endpoint"], name, ak_expire_handler=handler)
     rotate(secret)
     return error_of(bucket.list_objects)
