@@ -35,7 +35,8 @@ class ProxyBucket(ManagedCalls, oss2.Bucket):  # type: ignore[misc]
         more: the other arguments that the installed ``oss2.Bucket`` takes.
 
     Attributes:
-        secret_name, ak_expire_handler: those in use; to be read, not set.
+        secret_name: the one in use; to be read, not set.
+        ak_expire_handler: likewise.
 
     Raises:
         ConfigurationError: the properties file, the secret's name, or ``auth_version`` is missing or wrong.

@@ -52,7 +52,8 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
             ``managed_credentials_providers.properties``.
 
     Attributes:
-        secret_name, ak_expire_handler: those in use; to be read, not set.
+        secret_name: the one in use; to be read, not set.
+        ak_expire_handler: likewise.
 
     Raises:
         ConfigurationError: the properties file, or the secret's name, is missing or wrong.
