@@ -27,7 +27,7 @@ _ERRORS: Dict[str, Tuple[int, str, str]] = {
     "malformed": (400, "IncompleteSignature", "The request signature does not conform to Aliyun standards: {name}."),
     "unsupported": (400, "InvalidParameter", "The specified value of {name} is not supported."),
     "bad_date": (400, "InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted."),
-    "expired": (400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."),
+    "skewed": (400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."),
     "wrong_path": (404, "InvalidApi.NotFound", "Specified api is not found, please check your url and method."),
 }
 

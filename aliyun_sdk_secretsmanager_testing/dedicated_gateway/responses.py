@@ -24,7 +24,7 @@ _ERRORS: Dict[str, Tuple[int, str, str]] = {
     "inactive_key": (401, "Unauthorized", "The client key is disabled."),
     "wrong_signature": (400, "InvalidParam", "The Param Authorization is invalid."),
     "bad_date": (400, "InvalidParam", "The Param Date is invalid."),
-    "expired": (400, "InvalidParam", "The Param Date is invalid."),
+    "skewed": (400, "InvalidParam", "The Param Date is invalid."),
 }
 
 

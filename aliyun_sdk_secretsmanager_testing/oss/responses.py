@@ -9,8 +9,7 @@ from ..http import Answer, Request
 from ..keyring import MANAGED
 from ..service import Service, Shared
 from ..signatures import oss_v1, oss_v2, oss_v4
-from ..signatures.claim import Claim, Refused
-from ..signatures.oss_parts import WINDOW_SECONDS
+from ..signatures.claim import WINDOW_SECONDS, Claim, Refused
 from .errors import OssError
 from .routes import route, takes_body, target
 from .state import Store

@@ -1,9 +1,14 @@
 """What a signed request claims, in a form that is the same for all signature schemes."""
 import base64
+import calendar
+import email.utils
 import hashlib
 import hmac
 from typing import Any, Callable, Dict, NamedTuple, Optional
 from urllib.parse import quote
+
+# How far a request may be from the service's clock.
+WINDOW_SECONDS = 15 * 60
 
 
 class Claim(NamedTuple):
@@ -51,6 +56,22 @@ class Refused(Exception):
         self.reason = reason
         self.claim = claim
         self.detail: Dict[str, Any] = detail
+
+
+def check_date(date: str, now: float) -> None:
+    """Check a Date header.
+
+    Args:
+        now: seconds since 1970.
+
+    Raises:
+        Refused: it is none, or more than 15 minutes off.
+    """
+    parsed = email.utils.parsedate(date)
+    if parsed is None:
+        raise Refused("bad_date")
+    if abs(calendar.timegm(parsed) - now) > WINDOW_SECONDS:
+        raise Refused("skewed", request_time=date)
 
 
 def mac(digest: str, secret: str, string_to_sign: bytes) -> str:

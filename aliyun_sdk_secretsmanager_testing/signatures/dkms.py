@@ -2,13 +2,10 @@
 
 https://www.alibabacloud.com/help/en/kms/
 """
-import calendar
-import email.utils
 import hashlib
 
 from ..http import Request
-from .claim import Claim, Refused
-from .rpc import WINDOW_SECONDS
+from .claim import Claim, Refused, check_date
 
 # With three c's, as the real service has it.
 KEY_ID = "x-kms-acccesskeyid"
@@ -39,7 +36,7 @@ def read(request: Request, now: float) -> Claim:
         raise Refused("malformed", name="authorization")
     if hashlib.sha256(request.body()).hexdigest().upper() != headers["content-sha256"]:
         raise Refused("wrong_sha256", name="content-sha256")
-    _check_date(headers["date"], now)
+    check_date(headers["date"], now)
     return Claim(headers[KEY_ID], headers["authorization"][len(_SCHEME):], compose(request), None, None)
 
 
@@ -49,11 +46,3 @@ def compose(request: Request) -> bytes:
     lines = [request.method] + [headers[name] for name in ("content-sha256", "content-type", "date")]
     lines += [name + ":" + headers[name] for name in sorted(headers) if name.startswith("x-kms-")]
     return "\n".join(lines + [request.target]).encode("latin-1")
-
-
-def _check_date(text: str, now: float) -> None:
-    parsed = email.utils.parsedate(text)
-    if parsed is None:
-        raise Refused("bad_date", name="date")
-    if abs(calendar.timegm(parsed) - now) > WINDOW_SECONDS:
-        raise Refused("expired", name="date")

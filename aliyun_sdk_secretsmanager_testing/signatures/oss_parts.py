@@ -1,6 +1,4 @@
-"""What OSS signature versions have in common: dates, the parts of a header, and text in the form that is signed."""
-import calendar
-import email.utils
+"""What OSS signature versions have in common: the parts of a header, and text in the form that is signed."""
 import re
 from typing import Callable, Dict, Iterable, List, NoReturn, Tuple
 from urllib.parse import quote, unquote_to_bytes
@@ -8,26 +6,8 @@ from urllib.parse import quote, unquote_to_bytes
 from ..http import Request, wire
 from .claim import Refused
 
-WINDOW_SECONDS = 15 * 60
-
 SIGNATURE = "x-oss-signature"
 ADDITIONAL_HEADERS = "x-oss-additional-headers"
-
-
-def check_date(date: str, now: float) -> None:
-    """Check a Date header.
-
-    Args:
-        now: seconds since 1970.
-
-    Raises:
-        Refused: it is none, or more than 15 minutes off.
-    """
-    parsed = email.utils.parsedate(date)
-    if parsed is None:
-        raise Refused("bad_date")
-    if abs(calendar.timegm(parsed) - now) > WINDOW_SECONDS:
-        raise Refused("skewed", request_time=date)
 
 
 def seconds(request: Request, name: str) -> int:

@@ -4,11 +4,10 @@ https://www.alibabacloud.com/help/en/oss/developer-reference/include-signatures-
 https://www.alibabacloud.com/help/en/oss/developer-reference/ddd-signatures-to-urls
 """
 from typing import Optional
-from urllib.parse import unquote_to_bytes
 
 from ..http import Request, wire
-from .claim import Claim, Refused, mac
-from .oss_parts import check_date, seconds
+from .claim import Claim, Refused, check_date, mac
+from .oss_parts import resource, seconds
 
 _SCHEME = "OSS "
 
@@ -94,9 +93,7 @@ def compose(request: Request, date: str) -> bytes:
 
 
 def _resource(request: Request) -> bytes:
-    path = unquote_to_bytes(request.path)
-    if path.count(b"/") == 1 and path != b"/":
-        path += b"/"  # a bucket is signed with its slash, however it was written
+    path = resource(request)
     signed = sorted((name, value) for name, value in
                     ((name, value or "") for name, value in request.query) if name in SUBRESOURCES)
     query = b"&".join(wire(name + "=" + value if value else name) for name, value in signed)

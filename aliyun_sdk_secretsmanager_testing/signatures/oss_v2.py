@@ -5,12 +5,11 @@ https://www.alibabacloud.com/help/en/oss/developer-reference/signature-version-2
 from typing import Dict, List, Optional
 
 from ..http import Request
-from .claim import Claim, Refused, mac
+from .claim import Claim, Refused, check_date, mac
 from .oss_parts import (
     ADDITIONAL_HEADERS,
     SIGNATURE,
     authorization,
-    check_date,
     encoded,
     header_names,
     resource,

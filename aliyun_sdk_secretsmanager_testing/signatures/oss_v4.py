@@ -10,11 +10,10 @@ import time
 from typing import Container, Dict, List, NamedTuple, Optional
 
 from ..http import Request
-from .claim import Claim, Refused
+from .claim import WINDOW_SECONDS, Claim, Refused
 from .oss_parts import (
     ADDITIONAL_HEADERS,
     SIGNATURE,
-    WINDOW_SECONDS,
     authorization,
     encoded,
     header_names,

@@ -9,9 +9,7 @@ from urllib.parse import quote
 
 from ..http import Pairs, Request, decoded_pairs, wire
 from .body import check_body
-from .claim import Claim, Refused, mac
-
-WINDOW_SECONDS = 15 * 60
+from .claim import WINDOW_SECONDS, Claim, Refused, mac
 
 _DIGESTS = {"HMAC-SHA1": "sha1", "HMAC-SHA256": "sha256"}
 _RSA = "SHA256withRSA"
@@ -85,4 +83,4 @@ def _check_timestamp(text: str, now: float) -> None:
     except ValueError:
         raise Refused("bad_date") from None
     if abs(moment - now) > WINDOW_SECONDS:
-        raise Refused("expired")
+        raise Refused("skewed", request_time=text)
