@@ -9,7 +9,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from .http import Answer, Request
 from .keyring import Owner
-from .service import Service, Shared
+from .service import Service
 from .signatures import roa, rpc
 from .signatures.claim import Claim, Refused
 
@@ -61,14 +61,10 @@ def _roa_operation(request: Request) -> Operation:
 
 
 class OpenApi(Service):
-    """A service of the RPC and ROA kind. ``THROTTLING`` and ``FORBIDDEN`` are status and code of its own."""
+    """A service of the RPC and ROA kind."""
 
     THROTTLING = (400, "Throttling.User")
     FORBIDDEN = (403, "Forbidden.RAM")
-
-    def __init__(self, shared: Shared) -> None:
-        super().__init__(shared)
-        self._own = {"throttling": self.THROTTLING, "forbidden": self.FORBIDDEN}
 
     def caller(self, request: Request) -> Owner:
         """Check the signature of a request.
@@ -97,8 +93,6 @@ class OpenApi(Service):
         raise NotImplementedError
 
     def refuse(self, request: Request, status: int, code: str) -> Answer:
-        if not status:
-            status, code = self._own[code]
         return error(request, status, code, "The request is refused: {}.".format(code))
 
     @staticmethod

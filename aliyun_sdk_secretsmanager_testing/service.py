@@ -1,9 +1,9 @@
 """What every service does with a request: log it, let a fault have it, answer it."""
-from typing import Optional
+from typing import Optional, Tuple
 
 from .calls import CallLog, Subject
 from .clock import SystemClock
-from .faults import FaultBoard
+from .faults import FORBIDDEN, THROTTLING, FaultBoard
 from .http import Answer, Dropped, Pieces, Request, Unanswered
 from .keyring import Keyring
 
@@ -19,7 +19,15 @@ class Shared:
 
 
 class Service:
-    """One service. Subclasses say what a request is about, and how it is answered and refused."""
+    """One service. Subclasses say what a request is about, and how it is answered and refused.
+
+    Attributes:
+        THROTTLING: status and code of its own for too many requests.
+        FORBIDDEN: status and code of its own for a caller without permission.
+    """
+
+    THROTTLING: Tuple[int, str] = (429, "Throttling")
+    FORBIDDEN: Tuple[int, str] = (403, "Forbidden")
 
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
@@ -36,10 +44,16 @@ class Service:
         """An error answer of the service's shape.
 
         Args:
-            status: HTTP status; 0 for the service's own.
-            code: error code, or with status 0 ``throttling`` or ``forbidden``.
+            status: HTTP status.
+            code: error code.
         """
         raise NotImplementedError
+
+    def _refuse(self, request: Request, status: int, code: str) -> Answer:
+        """As ``refuse``; with status 0 the code is ``throttling`` or ``forbidden``, for the service's own."""
+        if not status:
+            status, code = {THROTTLING: self.THROTTLING, FORBIDDEN: self.FORBIDDEN}[code]
+        return self.refuse(request, status, code)
 
     def __call__(self, request: Request) -> Answer:
         shared = self.shared
@@ -50,7 +64,7 @@ class Service:
             if injection is None:
                 answer = self.answer(request)
             else:
-                answer = injection.fault.act(request, injection.released, lambda: self.answer(request), self.refuse)
+                answer = injection.fault.act(request, injection.released, lambda: self.answer(request), self._refuse)
         except OSError as error:
             why = error.why if isinstance(error, Unanswered) else "dropped"
             self._close(number, None, injection.fault.kind if injection else why)

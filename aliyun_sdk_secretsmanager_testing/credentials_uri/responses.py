@@ -9,8 +9,6 @@ from ..sts.state import Roles
 from .routes import PATH
 from .state import Source
 
-_OWN = {"throttling": (429, "Throttling"), "forbidden": (403, "Forbidden")}
-
 
 class CredentialsUri(Service):
     """A service of the user's own that gives out credentials."""
@@ -30,8 +28,6 @@ class CredentialsUri(Service):
         return _json(200, dict(credentials.document(), Code="Success"), given=credentials.access_key.access_key_id)
 
     def refuse(self, request: Request, status: int, code: str) -> Answer:
-        if not status:
-            status, code = _OWN[code]
         return _json(status, {"Code": code, "Message": "The request is refused: {}.".format(code)})
 
 

@@ -16,7 +16,6 @@ from . import messages
 from .routes import OPERATIONS, VERSION
 
 _PROTOBUF = "application/x-protobuf"
-_OWN = {"throttling": (429, "Rejected.Throttling"), "forbidden": (403, "Forbidden.NoPermission")}
 
 # What is not here is a wrong header, which the message names.
 _ERRORS: Dict[str, Tuple[int, str, str]] = {
@@ -30,6 +29,9 @@ _ERRORS: Dict[str, Tuple[int, str, str]] = {
 
 class DedicatedGateway(Service):
     """The gateway of one KMS instance; all instances have the same secrets."""
+
+    THROTTLING = (429, "Rejected.Throttling")
+    FORBIDDEN = (403, "Forbidden.NoPermission")
 
     def __init__(self, shared: Shared, vault: Vault, instance: str) -> None:
         super().__init__(shared)
@@ -81,8 +83,6 @@ class DedicatedGateway(Service):
         return Answer(200, body, {"Content-Type": _PROTOBUF}, given=key.access_key_id if key else None)
 
     def refuse(self, request: Request, status: int, code: str) -> Answer:
-        if not status:
-            status, code = _OWN[code]
         return _error(status, code, "The request is refused: {}.".format(code))
 
 

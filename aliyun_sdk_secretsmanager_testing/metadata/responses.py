@@ -13,8 +13,6 @@ from ..sts.state import Roles
 from .routes import action
 from .state import LONGEST_TOKEN, V1, Instance
 
-_OWN = {"throttling": (429, "Throttling"), "forbidden": (403, "Forbidden")}
-
 
 class Metadata(Service):
     """The metadata service of one instance."""
@@ -42,8 +40,6 @@ class Metadata(Service):
         return _text(own) if role is None else self._credentials(own)
 
     def refuse(self, request: Request, status: int, code: str) -> Answer:
-        if not status:
-            status, code = _OWN[code]
         return _error(status, code)
 
     def _token(self, seconds: str) -> Answer:

@@ -4,7 +4,6 @@ import uuid
 from typing import Callable, NamedTuple, Optional, Sequence
 
 from ..calls import Subject
-from ..faults import FORBIDDEN, THROTTLING
 from ..http import Answer, Request
 from ..keyring import MANAGED
 from ..service import Service, Shared
@@ -24,9 +23,6 @@ class Scheme(NamedTuple):
     read: Callable[[Request, float], Claim]
 
 
-_OWN = {THROTTLING: "QpsLimitExceeded", FORBIDDEN: "AccessDenied"}
-
-
 class NotLetIn(OssError):
     """The error of a request that is not signed with an accepted key."""
 
@@ -38,6 +34,9 @@ class Oss(Service):
         regions: that a signature of version 4 may be for.
         uploads: how bodies are received.
     """
+
+    THROTTLING = (503, "QpsLimitExceeded")
+    FORBIDDEN = (403, "AccessDenied")
 
     def __init__(self, shared: Shared, store: Store, regions: Sequence[str], uploads: Uploads) -> None:
         super().__init__(shared)
@@ -71,7 +70,7 @@ class Oss(Service):
             return error.answer(request)
 
     def refuse(self, request: Request, status: int, code: str) -> Answer:
-        return OssError(code if status else _OWN[code], status=status).answer(request)
+        return OssError(code, status=status).answer(request)
 
     def _perform(self, request: Request) -> Answer:
         _, operation = route(request)
