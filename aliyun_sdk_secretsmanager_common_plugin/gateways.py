@@ -233,13 +233,7 @@ class SharedGateway(HttpsGateway):
         return super().get_secret_value(secret_name, timeout)
 
     def query(self, secret_name: str) -> Query:
-        from aliyunsdkkms.request.v20160120.GetSecretValueRequest import GetSecretValueRequest
-
-        request = GetSecretValueRequest()
-        request.set_accept_format("JSON")
-        request.set_SecretName(secret_name)
-        request.set_VersionStage("ACSCurrent")
-        request.set_FetchExtendedConfig(True)  # as the official client writes it
+        request = secret_request(secret_name)
         headers, path = self._identity.signer().sign(self.region_id, request)
         headers["User-Agent"] = USER_AGENT
         return Query(path, headers, token=request.get_query_params().get("SecurityToken", ""))
@@ -335,6 +329,18 @@ class DedicatedGateway(HttpsGateway):
             return "; check that the client key {} belongs to this instance and has not expired".format(
                 self._client_key.key_id)
         return super()._remedy(code)
+
+
+def secret_request(secret_name: str) -> Any:
+    """Return the SDK's request for the current version of a secret, not signed."""
+    from aliyunsdkkms.request.v20160120.GetSecretValueRequest import GetSecretValueRequest
+
+    request = GetSecretValueRequest()
+    request.set_accept_format("JSON")
+    request.set_SecretName(secret_name)
+    request.set_VersionStage("ACSCurrent")
+    request.set_FetchExtendedConfig(True)  # as the official client writes it
+    return request
 
 
 def gateway_classes(secrets_client: str) -> Tuple[Any, Any]:

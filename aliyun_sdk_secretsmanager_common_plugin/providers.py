@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from .access_key import AccessKey
 from .exceptions import ConfigurationError
-from .secrecy import filter_loggers
+from .secrecy import filter_loggers, reason
 from .settings import CA_VARIABLE, IdentitySettings, is_url, system_ca
 
 METADATA_ADDRESS = "100.100.100.200"
@@ -124,18 +124,11 @@ class Source:
         return NoCredentials("no answer " + why, self._unreachable, retryable=True)
 
     def _no_connection(self, error: BaseException) -> NoCredentials:
-        from requests import RequestException
-
-        while error.__cause__ or error.__context__:
-            error = error.__cause__ or error.__context__ or error
-        reason = type(error).__name__
-        # The errors of requests say the URL; those below them say what is wrong.
-        if not isinstance(error, RequestException) and (isinstance(error, OSError) or reason == "CertificateError"):
-            reason = "{}: {}".format(reason, error)
-        if "CERTIFICATE_VERIFY_FAILED" in reason or reason.startswith("CertificateError"):
-            return NoCredentials("the certificate is not trusted ({})".format(reason),
+        why = reason(error)
+        if "CERTIFICATE_VERIFY_FAILED" in why or why.startswith("CertificateError"):
+            return NoCredentials("the certificate is not trusted ({})".format(why),
                                  "set the environment variable {} to the CA's PEM file".format(CA_VARIABLE))
-        return self.no_answer("({})".format(reason))
+        return self.no_answer("({})".format(why))
 
     def _refusal(self, text: str, status: int) -> NoCredentials:
         for beginning, what, remedy in _KNOWN_TEXTS:

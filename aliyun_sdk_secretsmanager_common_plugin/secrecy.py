@@ -7,7 +7,8 @@ import re
 _VALUE = r"(?:(?!%(?:25)*26)[^\s\"'&,}\\])+"
 _SENSITIVE = [
     re.compile(
-        r"(?i)((?<![a-z_])(?:(?:x-(?:acs|oss|kms)-)?security-?token|oidc-?token|access-?key-?secret|(?:x-aliyun-)?ecs-metadata-token)(?:\\*[\"'])?"
+        r"(?i)((?<![a-z_])(?:(?:x-(?:acs|oss|kms)-)?security-?token|oidc-?token|access-?key-?secret"
+        r"|(?:x-aliyun-)?ecs-metadata-token)(?:\\*[\"'])?"
         r"(?:\s*[:=]\s*|%(?:25)*3D)(?:b(?=[\"']))?(?:\\*[\"'])?)"
         + _VALUE
     ),
@@ -39,8 +40,9 @@ class SensitiveFilter(logging.Filter):
             record.msg, record.args = masked, ()
         if record.exc_info:
             traceback = logging.Formatter().formatException(record.exc_info)
-            if mask(traceback) != traceback:
-                record.exc_text, record.exc_info = mask(traceback), None
+            masked = mask(traceback)
+            if masked != traceback:
+                record.exc_text, record.exc_info = masked, None
         return True
 
 
@@ -59,9 +61,9 @@ def reason(error: BaseException) -> str:
     causes = [error]
     while True:
         cause = causes[-1]
-        # Old versions of urllib3 say the cause of their SSLError by its argument only.
+        # Old versions of urllib3 say the cause of an SSLError or a ProxyError by its arguments only.
         following = (getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
-                     or next(iter(cause.args), None))
+                     or next((each for each in cause.args if isinstance(each, BaseException)), None))
         if not isinstance(following, BaseException) or following in causes:
             break
         causes.append(following)

@@ -8,7 +8,7 @@ from aliyunsdkcore.acs_exception import error_code
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
 from .exceptions import ConfigurationError
-from .gateways import DedicatedGateway, Gateway, HttpsGateway, SharedGateway
+from .gateways import DedicatedGateway, Gateway, HttpsGateway, SharedGateway, secret_request
 from .identities import Identity, IdentityError
 from .providers import forget_sockets
 from .secrecy import filter_loggers, mask
@@ -70,14 +70,8 @@ class _OfficialClient(HttpsGateway):
             filter_loggers(sdk)
 
     def get_secret_value(self, secret_name: str, timeout: float) -> Mapping[str, Any]:
-        from aliyunsdkkms.request.v20160120.GetSecretValueRequest import GetSecretValueRequest
-
-        request = GetSecretValueRequest()
+        request = secret_request(secret_name)
         request.set_endpoint(self.endpoint)
-        request.set_accept_format("JSON")
-        request.set_SecretName(secret_name)
-        request.set_VersionStage("ACSCurrent")
-        request.set_FetchExtendedConfig(True)
         request.set_connect_timeout(timeout)
         request.set_read_timeout(timeout)
         body, error = b"", None
