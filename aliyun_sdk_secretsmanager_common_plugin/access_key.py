@@ -1,15 +1,15 @@
 """The secret's value: an immutable AccessKey, parsed from what GetSecretValue answers."""
 
 import calendar
-import json
 import time
 from typing import Any, Mapping, Optional
 
 from .exceptions import SecretFormatError
-from .secrecy import mask_access_key_id
+from .secrecy import json_object, mask_access_key_id
 from .secret_info import SecretInfo
 
-_DATE = "%Y-%m-%dT%H:%M:%SZ"
+# Dates of Secrets Manager, in UTC.
+DATE = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class AccessKey:
@@ -97,7 +97,7 @@ def parse_secret(secret_name: str, answer: Mapping[str, Any]) -> AccessKey:
             "secret {!r} is of type {!r}; a managed RAM credential (type 'RAMCredentials') is needed: create one in "
             "Secrets Manager and name it instead".format(secret_name, secret_type)
         )
-    data = _json_object(answer.get("SecretData"))
+    data = json_object(answer.get("SecretData"))
     if data is None:
         raise SecretFormatError(
             "the value of secret {!r} is no JSON object; a managed RAM credential holds "
@@ -121,20 +121,11 @@ def parse_secret(secret_name: str, answer: Mapping[str, Any]) -> AccessKey:
     )
 
 
-def _json_object(text: Any) -> Optional[Mapping[str, Any]]:
-    # The ValueError of json holds the whole text, so it must not become the context of our error.
-    try:
-        value = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
 def _epoch(date: Any) -> Optional[float]:
     """Return a date of Secrets Manager (UTC text, or milliseconds) in seconds since the epoch, None if it is none."""
     try:
         if isinstance(date, (int, float)) and not isinstance(date, bool):
             return date / 1000.0
-        return float(calendar.timegm(time.strptime(date, _DATE)))
+        return float(calendar.timegm(time.strptime(date, DATE)))
     except (TypeError, ValueError, OverflowError):
         return None

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
-from .access_key import parse_secret
+from .access_key import DATE, parse_secret
 from .exceptions import ManagedCredentialsError
 from .gateways import Gateway, gateway_classes, proxy_of
 from .identities import Identity, identity_of
@@ -280,7 +280,7 @@ def _parse(name: str, answers: Mapping[str, Mapping[str, Any]]) -> _Finding:
 
 
 def _date(epoch: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
+    return time.strftime(DATE, time.gmtime(epoch))
 
 
 def _when(epoch: float) -> str:

@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Callable, Mapping, NoReturn
 
+from .access_key import DATE
 from .exceptions import ConfigurationError
 from .settings import ClientKeySettings
 
@@ -73,7 +74,7 @@ def load_client_key(settings: ClientKeySettings) -> ClientKey:
         ends = _not_valid_after(certificate)
         if ends < time.time():
             fail("its certificate expired at {}; create another client key in KMS, and give its file".format(
-                time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))))
+                time.strftime(DATE, time.gmtime(ends))))
     return ClientKey(document["KeyId"], private_key)
 
 

@@ -5,7 +5,6 @@ bodies it gets.
 """
 
 import hashlib
-import json
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
@@ -17,7 +16,7 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 from . import protobuf
 from .client_key import load_client_key
 from .identities import Identity
-from .secrecy import filter_loggers, mask, reason
+from .secrecy import filter_loggers, json_object, mask, reason
 from .settings import DedicatedGatewaySettings, SharedGatewaySettings, system_ca
 from .version import USER_AGENT
 
@@ -239,12 +238,7 @@ class SharedGateway(HttpsGateway):
         return Query(path, headers, token=request.get_query_params().get("SecurityToken", ""))
 
     def parse(self, body: bytes) -> Mapping[str, Any]:
-        # The ValueError of json holds the whole text, so it must not become the context of our error.
-        try:
-            answer = json.loads(body.decode("utf-8"))
-        except (ValueError, RecursionError):
-            return {}
-        return answer if isinstance(answer, dict) else {}
+        return json_object(body) or {}
 
     parse_error = parse
 

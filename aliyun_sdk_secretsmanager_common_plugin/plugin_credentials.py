@@ -7,11 +7,11 @@ import time
 import uuid
 from typing import Any, Optional
 
+from .access_key import DATE
 from .exceptions import SecretFormatError
-from .secrecy import mask_access_key_id
+from .secrecy import json_object, mask_access_key_id
 from .secret_info import SecretInfo
 
-DATE = "%Y-%m-%dT%H:%M:%SZ"
 _DAY = 24 * 60 * 60
 _NO_TIMESTAMP = -1
 
@@ -62,12 +62,8 @@ def generate_credentials_by_secret(secret_data: Optional[str]) -> SecretsManager
     """
     if not secret_data:
         raise SecretFormatError("the secret's value is empty; give the value of a managed RAM credential")
-    data: Any = None
-    try:
-        data = json.loads(secret_data)
-    except (TypeError, ValueError, RecursionError):
-        pass  # raised below: the error of json holds the whole text
-    if not isinstance(data, dict) or "AccessKeyId" not in data or "AccessKeySecret" not in data:
+    data = json_object(secret_data)
+    if data is None or "AccessKeyId" not in data or "AccessKeySecret" not in data:
         raise SecretFormatError(
             'the secret\'s value is no JSON object with AccessKeyId and AccessKeySecret; give that of a managed RAM '
             "credential"

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from .access_key import AccessKey
 from .exceptions import ConfigurationError
-from .secrecy import filter_loggers, reason
+from .secrecy import filter_loggers, json_object, reason
 from .settings import CA_VARIABLE, IdentitySettings, is_url, system_ca
 
 METADATA_ADDRESS = "100.100.100.200"
@@ -138,10 +138,9 @@ class Source:
         status = int(match.group(1)) if match else status
         if status == 200:
             status = 0  # nothing is wrong with that
-        answer = _json_object(text.partition("result: ")[2] or text)
-        code = answer.get("Code", "")
-        request_id = answer.get("RequestId", "")
-        message = answer.get("Message", "")
+        fields = json_object(text.partition("result: ")[2] or text) or {}
+        answer = {name: value for name, value in fields.items() if isinstance(value, str)}
+        code, request_id, message = (answer.get(name, "") for name in ("Code", "RequestId", "Message"))
         what = "HTTP status {}".format(status) if status else _NOTHING
         if code != "Success" and re.match(r"[\w.-]{1,64}\Z", code):
             what = "{}{}: {}".format(what + ", " if status else "", code, _without_secrets(message))
@@ -196,15 +195,6 @@ def _read(credentials: Any) -> AccessKey:
 def is_set(variable: str) -> bool:
     """Return whether an environment variable is true, as the library reads it."""
     return os.environ.get(variable, "").lower() == "true"
-
-
-def _json_object(text: str) -> Dict[str, str]:
-    """Return the texts in a JSON object, none where it is no such thing."""
-    try:
-        answer = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return {key: value for key, value in answer.items() if isinstance(value, str)} if isinstance(answer, dict) else {}
 
 
 def _without_secrets(message: str) -> str:

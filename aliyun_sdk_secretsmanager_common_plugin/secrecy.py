@@ -1,7 +1,9 @@
-"""What keeps secrets out of logs: the masked form of an AccessKey id, and a filter for the loggers of the SDKs."""
+"""What keeps secrets out of logs and errors: masked forms, a filter for loggers, and errors that hold no answer."""
 
+import json
 import logging
 import re
+from typing import Any, Dict, Optional
 
 # A value ends at a blank, a quote, an escaped line end, or the next parameter, however often the whole was quoted.
 _VALUE = r"(?:(?!%(?:25)*26)[^\s\"'&,}\\])+"
@@ -51,6 +53,18 @@ def mask(text: str) -> str:
     for sensitive in _SENSITIVE:
         text = sensitive.sub(r"\1******", text)
     return text
+
+
+def json_object(text: Any) -> Optional[Dict[str, Any]]:
+    """Return the object in a JSON text, or in its UTF-8, None if it is none.
+
+    The error of the codec and that of json hold the whole text, so that they must not become the context of another.
+    """
+    try:
+        value = json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def reason(error: BaseException) -> str:
