@@ -24,6 +24,7 @@ from aliyun_sdk_secretsmanager_testing.sts.state import Roles
 
 from .conftest import SECRET
 from .instance import namespace
+from .terminal import rest_of
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SCRIPT = [sys.executable, "-c", "from aliyun_sdk_secretsmanager_testing.cli import main; main()", "check"]
@@ -737,16 +738,3 @@ def wait_for_threads_of_the_check():
     while any(thread.name == "managed-credentials-check" for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def rest_of(terminal):
-    """Return what comes until the other end is closed."""
-    rest = b""
-    while True:
-        try:
-            piece = os.read(terminal, 65536)
-        except OSError:  # so Linux says that the other end is closed
-            return rest
-        if not piece:
-            return rest
-        rest += piece

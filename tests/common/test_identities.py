@@ -301,6 +301,13 @@ def nobody_asks():
     return not threads_named("managed-credentials-identity")
 
 
+def answer_late_and_no_more(gate, provider):
+    """Let the question that waits at the gate be answered, and none after it."""
+    gate.open()
+    wait_until(nobody_asks)
+    provider.answer = OSError()
+
+
 class TestHanging:
     @pytest.fixture
     def gate(self):
@@ -338,9 +345,7 @@ class TestHanging:
         identity.signer()
         provider.answer = gate
         identity.signer()
-        gate.open()
-        wait_until(nobody_asks)
-        provider.answer = OSError()
+        answer_late_and_no_more(gate, provider)
 
         assert identity.access_key_id() == OTHER.access_key_id
 
@@ -406,9 +411,7 @@ class TestHanging:
         failure_of(identity.signer)
         provider.answer = KEY
         identity.signer()
-        gate.open()
-        wait_until(nobody_asks)
-        provider.answer = OSError()
+        answer_late_and_no_more(gate, provider)
 
         assert identity.access_key_id() == ID
 
@@ -419,9 +422,7 @@ class TestHanging:
         provider.answer = gate
         identity.signer()
         identity.renew()
-        gate.open()
-        wait_until(nobody_asks)
-        provider.answer = OSError()
+        answer_late_and_no_more(gate, provider)
 
         assert "OSError" in str(failure_of(identity.signer))
 

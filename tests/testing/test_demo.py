@@ -17,6 +17,7 @@ from aliyun_sdk_secretsmanager_common_plugin import ConfigLoader
 from aliyun_sdk_secretsmanager_common_plugin.cache import Cache, Renewal
 from aliyun_sdk_secretsmanager_testing import LocalCloud, demo
 from tests.conftest import forget_other_tests
+from tests.terminal import rest_of
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCRIPT = [sys.executable, "-c", "from aliyun_sdk_secretsmanager_testing.cli import main; main()"]
@@ -117,19 +118,6 @@ def test_ctrl_c_on_a_terminal_ends_it_with_130_and_no_traceback():
         process.wait()
         process.stderr.close()
         os.close(terminal)
-
-
-def rest_of(terminal):
-    """Return what comes until the other end is closed."""
-    rest = b""
-    while True:
-        try:
-            piece = os.read(terminal, 65536)
-        except OSError:  # so Linux says that the other end is closed
-            return rest
-        if not piece:
-            return rest
-        rest += piece
 
 
 def test_version_and_a_missing_extra_are_said_in_one_line():
