@@ -1,6 +1,7 @@
 """What all tests share: a local cloud, and clients that are shut down at the end."""
 
 import gc
+import signal
 import threading
 
 import pytest
@@ -8,6 +9,12 @@ import pytest
 from aliyun_sdk_secretsmanager_common_plugin import ConfigLoader, ManagedCredentials, managed_credentials
 
 SECRET = "app/key"
+
+
+def pytest_configure():
+    # A shell's background jobs ignore it, and so would the programs that tests start and interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
