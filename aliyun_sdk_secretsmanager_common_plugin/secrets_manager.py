@@ -1,12 +1,13 @@
 """GetSecretValue over the configured regions: order, hedge, deadline, backoff."""
 
+import collections
 import itertools
 import logging
 import math
 import queue
 import random
 import threading
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from aliyunsdkcore.acs_exception import error_code
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
@@ -23,8 +24,16 @@ logger = logging.getLogger(__name__)
 LEAST_SHARE = 0.05
 # Seconds after which a region that has not answered is overtaken: the next one is asked, too.
 HEDGE = 1.0
+LEAVING_THREADS = 16
+# While no good answer comes, so many requests for a secret reach Secrets Manager within PACE seconds at most, all
+# regions together.
+MOST_REQUESTS = 3
+PACE = 1.0
+# Seconds by when a request, if it has not ended, is taken to have reached it.
+ARRIVAL = 0.25
 
-_RETRYABLE_CODES = ("Rejected.Throttling", "ServiceUnavailableTemporary", "InternalFailure")
+_THROTTLED = "Rejected.Throttling"
+_RETRYABLE_CODES = (_THROTTLED, "ServiceUnavailableTemporary", "InternalFailure")
 # What a dedicated gateway says of a client key, its own: other gateways have others.
 _UNKNOWN_CLIENT_KEY = "Unauthorized"
 
@@ -55,7 +64,7 @@ def next_start() -> int:
 
 def equal_jitter(seconds: float) -> float:
     """Return between half of ``seconds`` and all of it, so that a fleet does not ask in step."""
-    return seconds / 2 + random.uniform(0, seconds / 2)
+    return seconds / 2 + random.uniform(0, seconds / 2)  # nosec B311  # jitter
 
 
 def no_answer(whence: str, secret_name: str, seconds: float) -> ClientException:
@@ -64,6 +73,14 @@ def no_answer(whence: str, secret_name: str, seconds: float) -> ClientException:
         error_code.SDK_HTTP_ERROR,
         "secret {!r}: no answer within {:.1f} s from {}; check the endpoint and the network".format(
             secret_name, seconds, whence),
+    )
+
+
+def _too_soon(gateway: Gateway, secret_name: str, seconds: float) -> ClientException:
+    return ClientException(
+        error_code.SDK_HTTP_ERROR,
+        "secret {!r}: the last {} requests to Secrets Manager failed, and {!r} may be asked in {:.1f} s only; look in "
+        "the log for why they failed".format(secret_name, MOST_REQUESTS, gateway, seconds),
     )
 
 
@@ -80,6 +97,8 @@ class SecretsManager:
         # Guards what is below, and who takes the answer of each request.
         self._lock = threading.Lock()
         self._requests: Dict[Tuple[str, Gateway], _Request] = {}
+        self._leaving: Deque[threading.Thread] = collections.deque(maxlen=LEAVING_THREADS)
+        self._failed: Dict[str, List[float]] = {}  # when the last requests for a secret failed, since a good answer
         self._last_good: Optional[Gateway] = None
         self._unwell: Set[Gateway] = set()  # those that failed, hung or were overtaken, and gave no good answer since
         self._seconds: Dict[Gateway, float] = {}  # that the last good answer of each took
@@ -109,10 +128,11 @@ class SecretsManager:
                 if fetched is not None:
                     return fetched
                 delay = equal_jitter(next(delays, 0.0))
+                pause = max(delay, self.pause(secret_name))
                 hopeful = is_worth_a_region(errors[-1]) and any(_is_worth_an_attempt(error) for error in errors)
-                if not hopeful or not 0 < delay < inquiry.deadline - self._clock.monotonic():
+                if not hopeful or not delay or pause >= inquiry.deadline - self._clock.monotonic():
                     raise errors[-1]
-                self._clock.sleep(delay)
+                self._clock.sleep(pause)
         finally:
             self._leave(inquiry)
             errors = []  # no reference cycle with the traceback
@@ -139,6 +159,15 @@ class SecretsManager:
         if is_new:
             request.start()
 
+    def pause(self, secret_name: str, gateway: Optional[Gateway] = None) -> float:
+        """Return the seconds until a request for a secret may begin; none to join the one of ``gateway``."""
+        with self._lock:
+            moments = self._failed.get(secret_name, []) + [
+                request.began + ARRIVAL for (name, _), request in self._requests.items() if name == secret_name]
+            if len(moments) < MOST_REQUESTS or (secret_name, gateway) in self._requests:
+                return 0.0
+            return max(0.0, sorted(moments)[-MOST_REQUESTS] + PACE - self._clock.monotonic())
+
     def distrust(self, gateways: Iterable[Gateway]) -> None:
         """Ask others before ``gateways``, which let us wait, until they answer well."""
         with self._lock:
@@ -150,9 +179,13 @@ class SecretsManager:
         with self._lock:
             if self._requests.get(request.key) is request:
                 del self._requests[request.key]
+            self._leaving.append(request.thread)
             if request.fetched is None:
+                failed = self._failed.get(asked_by.secret_name, [])
+                self._failed[asked_by.secret_name] = (failed + [self._clock.monotonic()])[-MOST_REQUESTS:]
                 self._unwell.add(request.gateway)
             else:
+                self._failed.pop(asked_by.secret_name, None)
                 self._unwell.discard(request.gateway)
                 self._seconds[request.gateway] = request.seconds
                 if not asked_by.left:
@@ -163,6 +196,11 @@ class SecretsManager:
             is_late = asked_by.left
         if is_late:
             asked_by.hand_over(request)
+
+    def leaving_threads(self) -> List[threading.Thread]:
+        """Return the threads whose request is over, the last of them."""
+        with self._lock:
+            return list(self._leaving)
 
     def forget_threads(self) -> None:
         """In a forked child, where the threads of the parent are not."""
@@ -257,7 +295,7 @@ class _Inquiry:
 
     def _failed(self, request: "_Request") -> None:
         error, request.error = request.error, None  # no reference cycle with the traceback
-        assert error is not None
+        assert error is not None  # nosec B101  # for the type checker
         logger.debug("secret %r: %r failed: %s", self.secret_name, request.gateway, error)
         self._errors.append(error)
         self._waiting.pop(request.gateway, None)
@@ -271,12 +309,20 @@ class _Inquiry:
         if remaining < LEAST_SHARE and (self._waiting or self._errors):
             self._to_ask.clear()
         if self._to_ask:
-            self._next_at = self._clock.monotonic() + min(HEDGE, remaining / len(self._to_ask))
             self._latest = self._to_ask.pop(0)
             self._ask(self._latest)
+            now = self._clock.monotonic()  # it may have been made to wait
+            self._next_at = now + min(HEDGE, (self.deadline - now) / (1 + len(self._to_ask)))
 
     def _ask(self, gateway: Gateway) -> None:
-        """Ask ``gateway``, for its share of the time that is left."""
+        """Ask ``gateway``, when it may be asked, for its share of the time that is left then."""
+        pause = self._secrets_manager.pause(self.secret_name, gateway)
+        if pause > 0:
+            if pause >= self.deadline - self._clock.monotonic():
+                self._waiting.pop(gateway, None)
+                self._errors.insert(0, _too_soon(gateway, self.secret_name, pause))  # the others' errors say more
+                return
+            self._clock.sleep(pause)
         now = self._clock.monotonic()
         remaining = self.deadline - now
         share = max(remaining / (1 + len(self._to_ask)), min(HEDGE, remaining))
@@ -289,6 +335,8 @@ class _Request:
 
     Attributes:
         inquiries: who is told of its end; its answer is for the first of them alone, who asked.
+        thread: its thread.
+        began: when, by the monotonic clock.
     """
 
     def __init__(
@@ -297,27 +345,31 @@ class _Request:
         self.key = (inquiry.secret_name, gateway)
         self.gateway = gateway
         self.inquiries = [inquiry]
+        self.began = clock.monotonic()
         self.fetched: Optional[Fetched] = None
         self.seconds = 0.0
         self.error: Optional[BaseException] = None
+        self.thread = threading.Thread(target=self._run, name="managed-credentials-fetch", daemon=True)
         self._secrets_manager = secrets_manager
         self._clock = clock
         self._timeout = timeout
 
     def start(self) -> None:
         try:
-            threading.Thread(target=self._run, name="managed-credentials-fetch", daemon=True).start()
-        except RuntimeError as error:  # the system gives no more threads
-            self.error = ClientException(error_code.SDK_HTTP_ERROR, "cannot ask Secrets Manager: {}".format(error))
-            self._secrets_manager.finish(self)
+            self.thread.start()
+        except RuntimeError as error:
+            if threading.main_thread().is_alive():  # the system gives no more threads
+                self.error = ClientException(error_code.SDK_HTTP_ERROR, "cannot ask Secrets Manager: {}".format(error))
+                self._secrets_manager.finish(self)
+            else:  # Python 3.12 gives none to atexit handlers
+                self._run()
 
     def _run(self) -> None:
         secret_name, gateway = self.key
         started = next_start()
-        began = self._clock.monotonic()
         try:
             answer = gateway.get_secret_value(secret_name, self._timeout)
-            self.seconds = self._clock.monotonic() - began
+            self.seconds = self._clock.monotonic() - self.began
             self.fetched = Fetched(started, parse_secret(secret_name, answer))
         except (ServerException, ClientException, ManagedCredentialsError) as error:
             self.error = error
@@ -335,6 +387,12 @@ def is_worth_a_region(error: BaseException) -> bool:
         return (error.get_http_status() or 0) >= 500 or error.get_http_status() == 429 \
             or error.get_error_code() in _RETRYABLE_CODES + (_UNKNOWN_CLIENT_KEY,)
     return isinstance(error, ClientException)
+
+
+def is_throttling(error: BaseException) -> bool:
+    """Return whether Secrets Manager was asked more often than the quota allows."""
+    return isinstance(error, ServerException) and (
+        error.get_error_code() == _THROTTLED or error.get_http_status() == 429)
 
 
 def _is_worth_an_attempt(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ import weakref
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
-from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentialsError, SecretFormatError
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentialsError, SecretFormatError
 from aliyun_sdk_secretsmanager_common_plugin import secrets_manager as module
 from aliyun_sdk_secretsmanager_common_plugin.gateways import UnreadableAnswer, UntrustedGateway
 from aliyun_sdk_secretsmanager_common_plugin.identities import IdentityError
@@ -546,8 +546,8 @@ class TestRetry:
         with pytest.raises(ClientException):
             world.fetch(timeout=20.0, retry=True)
 
-        assert clock.sleeps == [0.5, 1.0, 2.0, 4.0, 4.0, 4.0, 4.0]
-        assert world.log == ["r1", "r2"] * 8
+        assert clock.sleeps == [0.5, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0]  # the second is the pace's
+        assert world.log == ["r1", "r2"] * 7
 
     def test_backoff_is_half_as_long_at_least(self, clock, shortest_jitter):
         world = World(clock, WORTH_ANOTHER_REGION[0])
@@ -611,6 +611,105 @@ class TestRetry:
         with pytest.raises(ServerException):
             world.fetch(retry=True)
         assert world.log == ["r1", "r1"]
+
+
+class TestPace:
+    """Of one secret, over all regions, and only while no good answer comes."""
+
+    @pytest.fixture
+    def failing(self, clock):
+        """Return a world whose ``begun`` is when which region failed."""
+
+        def make(regions, error=WORTH_ANOTHER_REGION[0]):
+            world = World(clock, *[error] * regions)
+            world.begun = []
+            for gateway in world.gateways:
+                gateway.answer = lambda timeout: world.begun.append(clock.monotonic()) or error
+            return world
+
+        return make
+
+    @pytest.mark.parametrize("regions", [1, 2, 3, 4, 7])
+    def test_three_requests_begin_within_a_second(self, clock, failing, regions, shortest_jitter):
+        world = failing(regions)
+
+        for _ in range(5):
+            with pytest.raises(ClientException, match="no connection"):
+                world.fetch(timeout=2.0, retry=True)
+            clock.advance(0.25)
+
+        assert min(later - earlier for earlier, later in zip(world.begun, world.begun[3:])) >= module.PACE
+        assert {gateway.region_id for gateway in world.gateways} == set(world.log)
+
+    def test_a_region_after_the_third_is_asked_when_it_may_be(self, clock):
+        world = World(clock, *[WORTH_ANOTHER_REGION[0]] * 3 + [answer(A)])
+
+        assert world.fetch(timeout=2.0).key == A
+        assert clock.sleeps == [module.PACE]
+
+    def test_a_region_that_had_to_wait_is_overtaken_no_sooner(self, clock, time_passes):
+        world = World(clock, *[WORTH_ANOTHER_REGION[0]] * 3 + [time_passes.after(0.9, answer(A)), answer(B)])
+
+        assert world.fetch(timeout=10.0).key == A
+        assert world.log == ["r1", "r2", "r3", "r4"]
+
+    def test_who_has_not_the_time_to_wait_is_told_so_at_once(self, clock, failing):
+        world = failing(3)
+        with pytest.raises(ClientException, match="no connection"):
+            world.fetch(timeout=1.0)
+
+        with pytest.raises(ClientException, match=r"last 3 requests .* failed, and Gateway\(r1\) may be asked in 1.0 s"):
+            world.fetch(timeout=1.0)
+        assert clock.sleeps == []
+        assert len(world.log) == 3
+
+    def test_counts_from_the_end_of_what_took_long_to_arrive(self, clock, time_passes):
+        error = WORTH_ANOTHER_REGION[0]
+        world = World(clock, *[time_passes.after(0.3, error)] * 3 + [answer(A)])
+
+        assert world.fetch(timeout=5.0).key == A
+        assert world.took() == pytest.approx(0.3 + module.PACE)
+
+    def test_counts_from_when_it_has_arrived_what_is_still_under_way(self, clock, time_passes):
+        world = World(clock, *[time_passes.never(answer(A))] * 3 + [answer(B), answer(C)])
+
+        assert world.fetch(timeout=1.5).key == B  # overtaken after 0.3 s each
+        assert world.took() == pytest.approx(module.ARRIVAL + module.PACE)
+
+    def test_good_answers_are_not_paced(self, clock):
+        world = World(clock, answer(A))
+
+        for _ in range(20):
+            world.fetch()
+        assert clock.sleeps == []
+
+    def test_good_answer_ends_it(self, clock):
+        world = World(clock, *[WORTH_ANOTHER_REGION[0]] * 2 + [answer(A)])
+        world.fetch(timeout=1.0)
+
+        world.gateways[2].answer = WORTH_ANOTHER_REGION[0]
+        with pytest.raises(ClientException, match="no connection"):
+            world.fetch(timeout=1.0)
+        assert world.log == ["r1", "r2", "r3", "r3", "r1", "r2"]
+
+    def test_secrets_have_one_each(self, clock, failing):
+        world = failing(3)
+        for name in (NAME, "other"):
+            with pytest.raises(ClientException):
+                world.fetch(timeout=1.0, name=name)
+
+        assert len(world.log) == 6
+
+    def test_does_not_keep_from_joining_a_request_in_progress(self, clock, time_passes):
+        late = answer(A)
+        world = World(clock, time_passes.never(late), time_passes.never(late), time_passes.never(late))
+        with pytest.raises(ClientException):
+            world.fetch(timeout=0.9)
+
+        with pytest.raises(ClientException, match="r1.*r2.*r3"):
+            world.fetch(timeout=0.3)
+        assert clock.sleeps == []
+        assert world.log == ["r1", "r2", "r3"]
 
 
 class TestOneRequest:
@@ -818,6 +917,11 @@ class TestLateAnswers:
         world = World(clock, answer(A))
 
         assert world.fetch().started < world.fetch().started
+
+
+    def test_settings_without_a_gateway_say_so(self, clock):
+        with pytest.raises(ConfigurationError, match="name no gateway.*cache_client_region_id"):
+            SecretsManager([], clock).fetch("app/key", 1.0, True, lambda name, fetched: None)
 
 
 class TestEqualJitter:
