@@ -27,8 +27,9 @@ IDENTITIES = [
 ALL = OSS + IDENTITIES
 SECRET_MANAGER_CLIENT = ["aliyun-secret-manager-client>=0.1.5"]
 CLI = ["click", "rich"]
+PROMETHEUS = ["prometheus_client>=0.15"]
 TESTING = OSS + CLI + ["cheroot", "trustme", "crcmod"]
-TEST = TESTING + IDENTITIES + ["pytest", "pytest-xdist", "hypothesis", "protobuf"]
+TEST = TESTING + IDENTITIES + PROMETHEUS + ["pytest", "pytest-xdist", "hypothesis", "protobuf"]
 DEV = TEST + ["mypy", "ruff", "nox", "types-requests"]
 
 setup(
@@ -53,6 +54,7 @@ setup(
         "all": ALL,
         "secret-manager-client": SECRET_MANAGER_CLIENT,
         "cli": CLI,
+        "prometheus": PROMETHEUS,
         "testing": TESTING,
         "test": TEST,
         "dev": DEV,

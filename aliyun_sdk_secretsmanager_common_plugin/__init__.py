@@ -4,6 +4,7 @@ import logging
 
 from .access_key import AccessKey
 from .ak_expire_handler import AKExpireHandler
+from .cache import SecretStats
 from .default_ak_expire_handler import DefaultAKExpireHandler
 from .exceptions import ConfigurationError, ManagedCredentialsError, ReplayError, SecretFormatError
 from .lease import Lease
@@ -23,6 +24,7 @@ __all__ = [
     "ManagedCredentialsError",
     "ReplayError",
     "SecretFormatError",
+    "SecretStats",
     "__version__",
     "fresh_sockets",
 ]

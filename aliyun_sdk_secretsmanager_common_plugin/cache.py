@@ -3,11 +3,11 @@
 import logging
 import random
 import threading
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Union
 
 from .access_key import AccessKey
 from .clock import Clock
-from .secrets_manager import Fetch, Fetched, equal_jitter, no_answer
+from .secrets_manager import Fetched, LateAnswer, equal_jitter, is_throttling, no_answer
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +18,8 @@ COOL_DOWN_END = 5.5
 # How much longer than its timeout a flight may take to end, on a machine that is busy.
 FLIGHT_MARGIN = 5.0
 FIRST_REFRESH_DELAY = 2.0
+# Where a fleet asks for more than its quota, whoever asks again soon takes the turn of another.
+FIRST_THROTTLED_REFRESH_DELAY = 30.0
 LONGEST_REFRESH_DELAY = 300.0
 LONGEST_EXPIRY_MARGIN = 600.0
 
@@ -39,6 +41,43 @@ class Renewal(NamedTuple):
     age: Optional[float] = None
 
 
+class SecretStats(NamedTuple):
+    """What became of one secret in this process.
+
+    The counters never fall; in a forked child they start at 0, while version and age are those of the parent's key.
+
+    Attributes:
+        version_id: Secrets Manager's id of the version that was read last, None if none was yet; empty if it gave none.
+        age: seconds since the secret was read last, None if it was not yet, or it is not known when.
+        next_refresh: seconds until it is read again, 0 if it is being refreshed, or about to be; None where that is not
+            planned: no client uses it any more, or it was not read yet, or not yet used in a forked child.
+        fetches: reads that ended, well or not, each over as many gateways as it took.
+        failures: those that failed; one that is answered after its deadline has failed, though the answer is used.
+        renewals: those that were made because a service rejected the key.
+        rotations: new keys that replaced another.
+    """
+
+    version_id: Optional[str]
+    age: Optional[float]
+    next_refresh: Optional[float]
+    fetches: int
+    failures: int
+    renewals: int
+    rotations: int
+
+
+class Recovered(NamedTuple):
+    """An AccessKey that was kept from before, while no region answers a first read; it is asked for again soon.
+
+    Attributes:
+        key: the key.
+        read: when Secrets Manager gave it, in seconds since the epoch, 0 if nobody knows.
+    """
+
+    key: AccessKey
+    read: float
+
+
 class _CoolDown(NamedTuple):
     """While it lasts Secrets Manager is not asked again. ``error`` is None if it had nothing newer."""
 
@@ -54,6 +93,7 @@ class _Flight:
         self.until = until  # past it the flight does not count: a signal has ended its leader before it began
         self.rejected = rejected
         self.scheduled = scheduled
+        self.purpose = "refresh" if scheduled else "first read" if rejected is None else "renewal"
         self.done = threading.Event()
 
 
@@ -69,15 +109,24 @@ class _Entry:
         self.replaced_at: Optional[float] = None
         self.flight: Optional[_Flight] = None
         self.refresh_failures = 0
+        self.retry_at = 0.0  # when a refresh that failed may be tried again
+        self.recovered = False  # Secrets Manager did not answer: the key was kept from before
         # Nobody uses the secret: its key is kept for the next client, and not refreshed.
         self.idle = True
+        self.news: List[AccessKey] = []  # what subscribers are to be told, by the thread that holds telling
+        self.telling = threading.Lock()
+        self.start_counting()
+
+    def start_counting(self) -> None:
+        """Set the counters of ``SecretStats`` to 0."""
+        self.fetches = self.failures = self.renewals = self.rotations = 0
 
 
 class Cache:
     """One entry a secret.
 
     Args:
-        fetch: what reads a secret, such as ``SecretsManager.fetch``.
+        fetch: what reads a secret, such as ``SecretsManager.fetch``; it may give what was kept from before.
         clock: the clocks.
         schedule: called with the name of a secret in use and the seconds until it should be refreshed.
         refresh_interval: seconds between refreshes, and the age up to which an unused key serves a new client.
@@ -87,7 +136,7 @@ class Cache:
 
     def __init__(
         self,
-        fetch: Fetch,
+        fetch: Callable[[str, float, bool, LateAnswer], Union[Fetched, Recovered]],
         clock: Clock,
         schedule: Schedule,
         refresh_interval: float,
@@ -158,6 +207,7 @@ class Cache:
             elif flight is None or waited:
                 return Renewal(None, no_answer("any region", name, self._renew_timeout))
             else:
+                logger.debug("secret %r: waiting for the fetch in progress (%s)", name, flight.purpose)
                 waited = not flight.done.wait(max(remaining, 0))
             # A refresh that was in progress may have read before the rotation: then the next round asks again.
 
@@ -182,10 +232,12 @@ class Cache:
             self._lead(name, flight, self._renew_timeout, retry=False)
         except BaseException as error:
             with self._lock:
-                delay = min(FIRST_REFRESH_DELAY * 2 ** min(entry.refresh_failures, 16), LONGEST_REFRESH_DELAY)
+                first = FIRST_THROTTLED_REFRESH_DELAY if is_throttling(error) else FIRST_REFRESH_DELAY
+                delay = min(first * 2 ** min(entry.refresh_failures, 16), LONGEST_REFRESH_DELAY)
+                delay = equal_jitter(delay)
                 entry.refresh_failures += 1
+                entry.retry_at = self._clock.monotonic() + delay
                 in_use = not entry.idle
-            delay = equal_jitter(delay)
             logger.warning("secret %r: refresh failed, the key stays; next attempt in %.1f s: %s", name, delay, error)
             if in_use:
                 self._schedule(name, delay)
@@ -210,6 +262,22 @@ class Cache:
         with self._lock:
             return list(self._entries)
 
+    def stats(self) -> Dict[str, SecretStats]:
+        """Return what became of each secret, all at one moment; ``next_refresh`` is the schedule's to say."""
+        with self._lock:
+            return {
+                name: SecretStats(
+                    None if entry.latest is None else entry.latest.version_id,
+                    self._age(entry) if entry.fetched_time else None,
+                    None,
+                    entry.fetches,
+                    entry.failures,
+                    entry.renewals,
+                    entry.rotations,
+                )
+                for name, entry in self._entries.items()
+            }
+
     def retire(self, name: str) -> None:
         """Keep the key of a secret that nobody uses now for the next client, without refreshing it."""
         with self._lock:
@@ -218,7 +286,7 @@ class Cache:
                 self._entries[name].idle = True
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Call ``subscriber(name, key)`` on every new key, in the thread that fetched it."""
+        """Call ``subscriber(name, key)`` on every new key, in the thread that fetched it or tells of one before it."""
         self._subscribers.append(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
@@ -227,23 +295,34 @@ class Cache:
 
     def store(self, name: str, fetched: Fetched) -> None:
         """Store an answer, unless that of a fetch that started later was stored; tell subscribers of a new key."""
-        self._tell(name, self._store(name, fetched))
+        self._store(name, fetched)
+        self._tell(name)
 
-    def _store(self, name: str, fetched: Fetched) -> Optional[AccessKey]:
-        """Store an answer and schedule the next refresh; return the key if it is new."""
+    def _store(self, name: str, fetched: Union[Fetched, Recovered]) -> None:
+        """Store an answer and schedule the next refresh."""
         with self._lock:
             entry = self._entries[name]
-            if fetched.started < entry.started:
-                return None
             former = entry.key
-            entry.started = fetched.started
+            if isinstance(fetched, Recovered):
+                if former is not None:  # a late answer came after all
+                    return
+                entry.fetched_time = fetched.read
+                entry.failures += 1
+            else:
+                if fetched.started < entry.started:
+                    return
+                entry.started = fetched.started
+                entry.fetched_time = self._clock.time()
             entry.latest = fetched.key
-            entry.fetched_monotonic, entry.fetched_time = self._clock.monotonic(), self._clock.time()
-            entry.refresh_failures = 0
+            entry.fetched_monotonic = self._clock.monotonic()
+            entry.recovered = isinstance(fetched, Recovered)
+            entry.refresh_failures = int(entry.recovered)
             is_new = former != fetched.key
             if is_new:
                 entry.key = fetched.key
+                entry.news.append(fetched.key)
                 entry.replaced_at = None if former is None else entry.fetched_monotonic
+                entry.rotations += former is not None
                 self._cool_downs.pop(name, None)
             in_use = not entry.idle
             if in_use and entry.key is not None:
@@ -251,19 +330,26 @@ class Cache:
             refresh_in = self._refresh_delay(entry, fetched.key)
         if in_use:
             self._schedule(name, refresh_in)
-        if not is_new:
-            return None
-        logger.info("secret %r: %s %r", name, "read" if former is None else "rotated to", fetched.key)
-        return fetched.key
+        if is_new:
+            logger.info("secret %r: %s %r", name, "recovered" if entry.recovered else
+                        "read" if former is None else "rotated to", fetched.key)
 
-    def _tell(self, name: str, key: Optional[AccessKey]) -> None:
-        if key is not None:
-            for subscriber in list(self._subscribers):
-                try:
-                    subscriber(name, key)
-                except Exception as error:
-                    # Without the traceback and the text: they may hold the key.
-                    logger.error("secret %r: a subscriber failed with %s", name, type(error).__name__)
+    def _tell(self, name: str) -> None:
+        """Tell subscribers of the new keys, the newest last: one thread at a time tells of those of a secret."""
+        entry = self._entries[name]
+        telling = entry.telling  # a subscriber may fork: the child has another
+        while entry.news and telling.acquire(False):
+            try:
+                while entry.news:
+                    key = entry.news.pop(0)
+                    for subscriber in list(self._subscribers):
+                        try:
+                            subscriber(name, key)
+                        except Exception as error:
+                            # Without the traceback and the text: they may hold the key.
+                            logger.error("secret %r: a subscriber failed with %s", name, type(error).__name__)
+            finally:
+                telling.release()
 
     def before_fork(self) -> None:
         """Keep other threads from being amid a change while the process forks."""
@@ -280,6 +366,8 @@ class Cache:
         self._keys.clear()
         for entry in self._entries.values():
             entry.flight = None
+            entry.telling = threading.Lock()
+            entry.start_counting()
 
     def _read(self, name: str) -> AccessKey:
         deadline = self._clock.monotonic() + self._fetch_timeout
@@ -311,16 +399,19 @@ class Cache:
             elif waited:
                 raise no_answer("any region", name, self._fetch_timeout)
             else:
+                logger.debug("secret %r: waiting for the fetch in progress (%s)", name, flight.purpose)
                 waited = not flight.done.wait(max(remaining, 0))
         self._schedule(name, refresh_in)
         return key
 
     def _lead(self, name: str, flight: _Flight, timeout: float, retry: bool) -> None:
         """Fetch and store, as the one thread that does; wake those who wait. Raises what the fetch raised."""
+        logger.debug("secret %r: fetch begins (%s), %.1f s at most", name, flight.purpose, timeout)
         began = self._clock.monotonic()
+        cool_down: Optional[float] = None
         error: Optional[BaseException] = None
         try:
-            new = self._store(name, self._fetch(name, timeout, retry, self.store))
+            self._store(name, self._fetch(name, timeout, retry, self.store))
         except BaseException as failure:
             error = failure
             raise
@@ -329,16 +420,23 @@ class Cache:
                 entry = self._entries[name]
                 if entry.flight is flight:
                     entry.flight = None
+                entry.fetches += 1
+                entry.failures += error is not None
+                entry.renewals += flight.rejected is not None
                 if flight.scheduled:
                     if error is None:
                         self._cool_downs.pop(name, None)
                 elif isinstance(error, Exception):
-                    self._start_cool_down(name, began, error)
+                    cool_down = self._start_cool_down(name, began, error)
                 elif error is None and flight.rejected is not None and entry.key == flight.rejected:
-                    self._start_cool_down(name, began, None)
+                    cool_down = self._start_cool_down(name, began, None)
             flight.done.set()
+            logger.debug("secret %r: fetch ends (%s), %s after %.3f s", name, flight.purpose,
+                         "answered" if error is None else "failed", self._clock.monotonic() - began)
+            if cool_down is not None:
+                logger.debug("secret %r: not asked for again within %.2f s", name, cool_down)
             error = None  # no reference cycle with the traceback
-        self._tell(name, new)  # when nobody waits for the flight any more
+        self._tell(name)  # when nobody waits for the flight any more
 
     def _flight(self, entry: _Entry) -> Optional[_Flight]:
         flight = entry.flight
@@ -349,12 +447,14 @@ class Cache:
     ) -> _Flight:
         return _Flight(self._clock.monotonic() + timeout + FLIGHT_MARGIN, rejected, scheduled)
 
-    def _start_cool_down(self, name: str, began: float, error: Optional[Exception]) -> None:
+    def _start_cool_down(self, name: str, began: float, error: Optional[Exception]) -> float:
+        """Start the next cool-down, and return its seconds."""
         last = self._cool_downs.get(name)
         delay = FIRST_COOL_DOWN if last is None else min(last.delay * 2, LONGEST_COOL_DOWN)
         now = self._clock.monotonic()
         until = min(now + equal_jitter(delay), max(began + COOL_DOWN_END, now + FIRST_COOL_DOWN / 2))
         self._cool_downs[name] = _CoolDown(delay, until, None if error is None else _copy(error))
+        return until - now
 
     def _cooling(self, name: str) -> Optional[_CoolDown]:
         cool_down = self._cool_downs.get(name)
@@ -366,11 +466,16 @@ class Cache:
 
     def _refresh_delay(self, entry: _Entry, latest: AccessKey) -> float:
         """Return the seconds until a refresh is due, jittered so that a fleet does not ask in step."""
+        backoff = entry.retry_at - self._clock.monotonic()
+        if entry.refresh_failures and backoff > 0:  # however often clients come and go, or the process forks
+            return backoff
+        if entry.recovered:
+            return equal_jitter(FIRST_REFRESH_DELAY)
         now = self._clock.time()
-        delay = self._refresh_interval * random.uniform(0.9, 1.0) - self._age(entry)
+        delay = self._refresh_interval * random.uniform(0.9, 1.0) - self._age(entry)  # nosec B311  # jitter
         # Dates that were over when they were read say nothing of when to read again.
         if latest.next_rotation is not None and latest.next_rotation > entry.fetched_time:
-            delay = min(delay, latest.next_rotation - now + random.uniform(1.0, 30.0))
+            delay = min(delay, latest.next_rotation - now + random.uniform(1.0, 30.0))  # nosec B311  # jitter
         if latest.expires is not None and latest.expires > entry.fetched_time:
             margin = min((latest.expires - entry.fetched_time) / 5, LONGEST_EXPIRY_MARGIN)
             delay = min(delay, latest.expires - now - equal_jitter(margin))

@@ -47,10 +47,19 @@ class SecretExchange:
 
 
 class SecretRecoveryStrategy:
-    """What to use while no region of Secrets Manager answers."""
+    """What to use while no region of Secrets Manager answers the first read of a secret."""
+
+    def keep_secret(self, secret_info: Any) -> None:
+        """Keep a new secret of Secrets Manager, a ``SecretInfo``; called as subscribers are, in the way of the call.
+
+        Nothing is done, unless a subclass says otherwise.
+        """
 
     def recover_get_secret(self, secret_name: str) -> Any:
-        """Return a ``SecretInfo``; None, unless a subclass says otherwise."""
+        """Return a ``SecretInfo``, or a ``CacheSecretInfo``, which says when it was read.
+
+        None, unless a subclass says otherwise.
+        """
         return None
 
 

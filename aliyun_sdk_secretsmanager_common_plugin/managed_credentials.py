@@ -1,29 +1,47 @@
 """The facade that plugins hold: cache and refresher behind the settings, the clients' leases, and forks."""
 
 import collections
+import functools
+import importlib
 import itertools
 import logging
 import os
 import queue
 import threading
 import weakref
-from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple, Union
 
-from .access_key import AccessKey
+from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
+
+from .access_key import AccessKey, parse_secret
 from .ak_expire_handler import AKExpireHandler
-from .cache import Cache, Subscriber
+from .cache import Cache, Recovered, SecretStats, Subscriber
 from .clock import Clock
-from .exceptions import ConfigurationError
-from .gateways import Gateway, gateway_classes
+from .exceptions import ConfigurationError, ManagedCredentialsError
+from .gateways import Gateway, UntrustedGateway, gateway_classes
 from .identities import identity_from, identity_of
 from .lease import Lease
-from .refresher import Refresher
-from .secrets_manager import Fetch, SecretsManager
+from .refresher import Refresher, await_exit
+from .secret_info import answer_of
+from .secrets_manager import Fetch, Fetched, LateAnswer, SecretsManager, _is_worth_an_attempt
 from .settings import ConfigLoader, Settings, load_settings
+
+if TYPE_CHECKING:
+    from .cache_file import CacheFile
 
 logger = logging.getLogger(__name__)
 
 PRELOADING_THREADS = 8
+# The part of fetch_timeout that is left to a recovery strategy.
+RECOVERY_SHARE = 0.05
+# What fetches import.
+FETCHES_IMPORT = (
+    "_strptime",
+    "aliyunsdkcore.auth.signers.access_key_signer",
+    "aliyunsdkcore.auth.signers.sts_token_signer",
+    "aliyunsdkkms.request.v20160120.GetSecretValueRequest",
+    "requests",
+)
 
 
 class _Client(NamedTuple):
@@ -44,9 +62,12 @@ class ManagedCredentials:
             ``alibabacloud_credentials``, or anything with ``get_credentials()``.
         secrets_client: what reads secrets instead of the settings' gateways: a ``SecretManagerCacheClient`` of
             ``aliyun-secret-manager-client``, or anything with ``get_secret_info(name)``.
+        recovery: what keeps the secrets that Secrets Manager gives, and gives them while no region answers a first
+            read: a ``SecretRecoveryStrategy``, asked before the settings' cache file.
 
     Raises:
-        ConfigurationError: a client key cannot be opened, an extra is missing, or what is handed in is none of these.
+        ConfigurationError: a client key or the cache file cannot be opened, an extra is missing, or what is handed in
+            is none of these.
 
     Example::
 
@@ -55,19 +76,30 @@ class ManagedCredentials:
     """
 
     def __init__(
-        self, settings: Settings, fetch: Optional[Fetch] = None, identity: Any = None, secrets_client: Any = None
+        self,
+        settings: Settings,
+        fetch: Optional[Fetch] = None,
+        identity: Any = None,
+        secrets_client: Any = None,
+        recovery: Any = None,
     ) -> None:
         self.settings = settings
         self._gateways = _gateways(settings, identity, secrets_client)
         self._secrets_manager = SecretsManager(self._gateways, _clock)
+        self._source = fetch or self._secrets_manager.fetch
+        self._cache_file = _cache_file(settings)
+        self._recoveries = [each for each in (recovery, self._cache_file) if each is not None]
+        self._recovered: Dict[str, AccessKey] = {}  # what Secrets Manager did not give just now, and is not kept again
         self._cache = Cache(
-            fetch or self._secrets_manager.fetch,
+            self._fetch_or_recover if self._recoveries else self._source,
             _clock,
             self._schedule,
             settings.refresh_interval,
             settings.fetch_timeout,
             settings.renew_timeout,
         )
+        for each in self._recoveries:
+            self._cache.subscribe(functools.partial(self._keep, each))
         # Guards _clients, and which secrets are in use and scheduled. Reentrant as the cache's, and for its reason.
         self._lock = threading.RLock()
         self._clients: Dict[int, _Client] = {}
@@ -78,7 +110,7 @@ class ManagedCredentials:
 
     @classmethod
     def from_properties(
-        cls, path: Optional[str] = None, identity: Any = None, secrets_client: Any = None
+        cls, path: Optional[str] = None, identity: Any = None, secrets_client: Any = None, recovery: Any = None
     ) -> "ManagedCredentials":
         """Return the credentials that a properties file describes, its ``secret_names`` read.
 
@@ -86,12 +118,13 @@ class ManagedCredentials:
             path: the file; None takes the one that ``ConfigLoader`` says.
             identity: as ``ManagedCredentials`` takes it; the file then needs no ``credentials_type``.
             secrets_client: as ``ManagedCredentials`` takes it; the file then needs no gateway.
+            recovery: as ``ManagedCredentials`` takes it.
 
         Raises:
             ConfigurationError: the file cannot be read, or a key is missing or wrong.
         """
         settings = load_settings(path, identity=identity is None, gateways=secrets_client is None)
-        credentials = cls(settings, identity=identity, secrets_client=secrets_client)
+        credentials = cls(settings, identity=identity, secrets_client=secrets_client, recovery=recovery)
         credentials._preload()
         return credentials
 
@@ -107,6 +140,7 @@ class ManagedCredentials:
             ConfigurationError: the file cannot be read, or a key is missing or wrong.
         """
         global _default
+        _check_process()
         if _set_default is not None:
             return _set_default
         try:
@@ -161,12 +195,27 @@ class ManagedCredentials:
         return self._cache.refresh(secret_name)
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Call ``subscriber(secret_name, access_key)`` on every new key, in the thread that fetched it."""
+        """Call ``subscriber(secret_name, access_key)`` on every new key, in the thread that fetched it.
+
+        For each secret they come in order, one after the other: one that comes while subscribers are told of another is
+        told by the same thread. So a slow subscriber holds up the call that brought the key, and no other.
+        """
         self._cache.subscribe(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Undo ``subscribe``."""
         self._cache.unsubscribe(subscriber)
+
+    def stats(self) -> Dict[str, SecretStats]:
+        """Return what became of each secret in this process, by its name; those too that could not be read.
+
+        It is of one moment, and from memory: it asks nobody, and holds up no call.
+        """
+        _check_process()
+        return {
+            name: stats._replace(next_refresh=_refresher.due_in((self._cache.refresh, name)))
+            for name, stats in self._cache.stats().items()
+        }
 
     def lease(
         self, client: Any, secret_name: str, handler: AKExpireHandler, after_fork: Callable[[Any], None]
@@ -187,6 +236,7 @@ class ManagedCredentials:
             raise ConfigurationError(
                 "secret_name is {!r}; give the name of a secret in Secrets Manager".format(secret_name)
             )
+        _check_process()
         token = next(_tokens)
         with self._lock:
             self._clients[token] = _Client(secret_name, weakref.ref(client), after_fork)
@@ -211,6 +261,8 @@ class ManagedCredentials:
         """Stop refreshing; keys that are read later start it again. Idempotent."""
         with self._lock:
             self._retire(self._cache.names())
+        if self._cache_file is not None:
+            self._cache_file.await_write()
 
     def __enter__(self) -> "ManagedCredentials":
         return self
@@ -261,12 +313,62 @@ class ManagedCredentials:
             try:
                 self._cache.get(name)
             except Exception as error:
-                logger.warning("secret_names: %r could not be read at start: %s", name, error)
+                # Of an error of the program's own the type alone: its text may hold the key.
+                known = isinstance(error, (ServerException, ClientException, ManagedCredentialsError))
+                logger.warning("secret_names: %r could not be read at start: %s", name,
+                               error if known else type(error).__name__)
+
+    def _fetch_or_recover(
+        self, secret_name: str, timeout: float, retry: bool, late: LateAnswer
+    ) -> Union[Fetched, Recovered]:
+        """Read a secret; at a first read that no region answers, return what was kept."""
+        if not retry:
+            return self._source(secret_name, timeout, retry, late)
+        try:
+            return self._source(secret_name, timeout * (1 - RECOVERY_SHARE), retry, late)
+        except (ServerException, ClientException) as error:
+            recovered = self._recover(secret_name, error) if _is_outage(error) else None
+            if recovered is None:
+                raise
+            return recovered
+
+    def _recover(self, secret_name: str, failure: Exception) -> Optional[Recovered]:
+        """Return the first key that was kept and has not expired."""
+        for recovery in self._recoveries:
+            try:
+                kept = recovery.recover_get_secret(secret_name)
+                if kept is None:
+                    continue
+                key = parse_secret(secret_name, answer_of(getattr(kept, "secret_info", kept)))
+            except Exception as error:
+                logger.error("secret %r: what was kept of it cannot be used: %s", secret_name,
+                             error if isinstance(error, ManagedCredentialsError) else type(error).__name__)
+                continue
+            if key.expires is not None and key.expires <= _clock.time():
+                logger.warning("secret %r: %r was kept, but has expired", secret_name, key)
+                continue
+            read = getattr(kept, "refresh_time_stamp", 0) / 1000.0
+            age = " (read {:.1f} hours ago)".format(max(_clock.time() - read, 0) / 3600) if read else ""
+            logger.warning("secret %r: no region answered; until one does, %r%s serves, which was kept: %s",
+                           secret_name, key, age, failure)
+            self._recovered[secret_name] = key
+            return Recovered(key, read)
+        return None
+
+    def _keep(self, recovery: Any, secret_name: str, key: AccessKey) -> None:
+        """Have a new key kept, if Secrets Manager gave it."""
+        keep_secret = getattr(recovery, "keep_secret", None)
+        if keep_secret and key.secret_info and key is not self._recovered.get(secret_name):
+            keep_secret(key.secret_info)
 
     def _schedule(self, secret_name: str, seconds: float) -> None:
+        if self._cache_file is not None:
+            self._cache_file.catch_up()  # as each refresh comes by here
         with self._lock:  # so that none is scheduled that was released since
-            if not self._cache.is_idle(secret_name):
-                _refresher.schedule((self._cache.refresh, secret_name), seconds)
+            if self._cache.is_idle(secret_name):
+                return
+            _refresher.schedule((self._cache.refresh, secret_name), seconds)
+        logger.debug("secret %r: the next refresh is due in %.1f s", secret_name, seconds)
 
     def _release(self, tokens: List[int]) -> None:
         with self._lock:
@@ -294,6 +396,8 @@ class ManagedCredentials:
         self._lock = threading.RLock()
         self._cache.after_fork_in_child()
         self._secrets_manager.forget_threads()
+        if self._cache_file is not None:
+            self._cache_file.after_fork_in_child()
         for gateway in self._gateways:
             gateway.after_fork_in_child()
         for client in list(self._clients.values()):
@@ -305,12 +409,31 @@ class ManagedCredentials:
                     logger.exception("secret %r: a client keeps sockets of its parent process", client.secret_name)
 
 
+def _cache_file(settings: Settings) -> "Optional[CacheFile]":
+    if settings.cache_file is None:
+        return None
+    from .cache_file import CacheFile
+
+    return CacheFile(settings.cache_file, _clock)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Return whether nobody answered, or not as Secrets Manager does; a refusal is an answer.
+
+    A certificate that is not trusted is no answer: whoever could forge one could cut the line as well.
+    """
+    return _is_worth_an_attempt(error) or isinstance(error, UntrustedGateway)
+
+
 def _gateways(settings: Settings, identity: Any, secrets_client: Any) -> List[Gateway]:
     """Return the ways to Secrets Manager, the dedicated ones first, being the nearer."""
     if secrets_client is not None:
         from .secret_manager_client import HandedInClient
 
         return [HandedInClient(secrets_client)]
+    with _fork_lock:  # a child that is forked amid an import has half a module, without the thread that imports
+        for name in FETCHES_IMPORT:
+            importlib.import_module(name)
     dedicated_class, shared_class = gateway_classes(settings.secrets_client)
     gateways: List[Gateway] = [dedicated_class(each) for each in settings.dedicated_gateways]
     if settings.shared_gateways:
@@ -352,6 +475,11 @@ def _before_fork() -> None:
     _fork_lock.acquire()
     _refresher.park()
     _forking = _all_instances()
+    for credentials in _forking:
+        for thread in credentials._secrets_manager.leaving_threads():
+            await_exit(thread)
+        if credentials._cache_file is not None:
+            credentials._cache_file.await_write()
     _instances_lock.acquire()
     for credentials in _forking:
         credentials._cache.before_fork()
@@ -382,7 +510,7 @@ _checks: Dict[int, Any] = {}
 
 
 def _check_process() -> None:
-    """Where the interpreter has no hook for forks (3.6), clients call this before each call."""
+    """Where the interpreter has no hook for forks (3.6), clients call this when they are made and before each call."""
     if os.getpid() != _process:
         with _checks.setdefault(os.getpid(), threading.Lock()):
             if os.getpid() != _process:

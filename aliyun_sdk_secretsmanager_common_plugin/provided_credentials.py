@@ -27,9 +27,6 @@ logger = logging.getLogger(__name__)
 # How long a secret is good that says nothing, in milliseconds.
 _TTL = 60 * 60 * 1000.0
 
-# Seconds after which Secrets Manager is asked again for a secret that the recovery strategy gave.
-RECOVERED_FOR = 60.0
-
 _STS_KEY_PAIR = {
     "credentials_access_key_id": "sts_access_key_id", "credentials_access_secret": "sts_access_key_secret"
 }
@@ -110,7 +107,7 @@ class ProvidedCredentials(ManagedCredentials):
         self._due: Dict[str, float] = {}
         credentials = provider.credentials
         handed_in = credentials if credentials is not None and not _is_described(credentials) else None
-        super().__init__(_settings_of(provider), self._fetch, handed_in)
+        super().__init__(_settings_of(provider), self._fetch, handed_in, recovery=_RecoveryOfHook(self.strategies.hook))
 
     def lease(
         self, client: Any, secret_name: str, handler: AKExpireHandler, after_fork: Callable[[Any], None]
@@ -137,36 +134,36 @@ class ProvidedCredentials(ManagedCredentials):
         started = next_start()
         kept = self._kept(name) if name not in self._due else None
         if kept is not None:
+            self._recovered[name] = kept
             return Fetched(started, kept)
-        for attempt in itertools.count():
-            failure: Exception
+        attempts = itertools.count()
+        while True:
             try:
                 return self._ask(name, deadline - _clock.monotonic(), late)
             except (ServerException, ClientException) as error:
-                failure = error
-            if not is_worth_a_region(failure):
-                raise failure
-            wait = self.strategies.backoff.get_wait_time_exponential(attempt) / 1000.0
-            if not 0 <= wait < deadline - _clock.monotonic():
-                break
+                if not is_worth_a_region(error):
+                    raise
+                wait = self.strategies.backoff.get_wait_time_exponential(next(attempts)) / 1000.0
+                if not 0 <= wait < deadline - _clock.monotonic():
+                    raise
             _clock.sleep(wait)
-        recovered = self.strategies.hook.recovery_get_secret(name)
-        if recovered is None:
-            raise failure
-        logger.warning("secret %r: no region answered, the recovery strategy did: %s", name, failure)
-        self._due[name] = _clock.time() + RECOVERED_FOR
-        return Fetched(started, parse_secret(name, answer_of(recovered)))
 
     def _kept(self, name: str) -> Optional[AccessKey]:
         """Return the key that the store strategy kept from an earlier process, if it is still good."""
-        cached = self.strategies.store.get_cache_secret_info(name)
-        if cached is None:
-            return None
         strategy = self.strategies.refresh
-        ttl = strategy.parse_ttl(cached.secret_info) if strategy is not None else 0
-        if _clock.time() * 1000 - cached.refresh_time_stamp > (ttl if ttl > 0 else _TTL):
+        try:
+            cached = self.strategies.store.get_cache_secret_info(name)
+            if cached is None:
+                return None
+            ttl = strategy.parse_ttl(cached.secret_info) if strategy is not None else 0
+            if _clock.time() * 1000 - cached.refresh_time_stamp > (ttl if ttl > 0 else _TTL):
+                return None
+            key = parse_secret(name, answer_of(self.strategies.hook.get(cached)))
+        except Exception as error:
+            # Without the traceback and the text: they may hold what the store kept.
+            logger.error("secret %r: the store strategy failed with %s; Secrets Manager is asked", name,
+                         type(error).__name__)
             return None
-        key = parse_secret(name, answer_of(self.strategies.hook.get(cached)))
         self._plan(name, key, cached.refresh_time_stamp)
         return key
 
@@ -192,6 +189,22 @@ class ProvidedCredentials(ManagedCredentials):
         if type(self.strategies.refresh) is RotateAKSecretRefreshSecretStrategy:
             wanted = min(wanted, seconds)  # it knows neither refresh_interval nor when a token ends
         super()._schedule(secret_name, wanted if wanted > 0 else seconds)
+
+
+class _RecoveryOfHook:
+    """The recovery strategy behind a hook, which may have an answer of its own."""
+
+    def __init__(self, hook: Any) -> None:
+        self._hook = hook
+
+    def keep_secret(self, secret_info: Any) -> None:
+        # Strategies of 0.1.4 do not have it.
+        keep = getattr(getattr(self._hook, "secret_recover_strategy", None), "keep_secret", None)
+        if keep is not None:
+            keep(secret_info)
+
+    def recover_get_secret(self, secret_name: str) -> Any:
+        return self._hook.recovery_get_secret(secret_name)
 
 
 def _settings_of(provider: Any) -> Settings:

@@ -176,7 +176,7 @@ def getter(credentials: Any) -> Optional[Callable[[], Any]]:
 
 def _read(credentials: Any) -> AccessKey:
     get = getter(credentials)
-    assert get is not None
+    assert get is not None  # nosec B101  # for the type checker
     given = get()
 
     def part(name: str) -> Any:

@@ -50,7 +50,7 @@ class RotateAKSecretRefreshSecretStrategy(RefreshSecretStrategy):
         self.rotation_interval = rotation_interval
         self.delay_interval = delay_interval
         # So that a fleet that was started together does not ask together.
-        self.random_disturbance = random.randint(0, _LARGEST_DISTURBANCE)
+        self.random_disturbance = random.randint(0, _LARGEST_DISTURBANCE)  # nosec B311  # jitter
 
     def get_next_execute_time(self, secret_name: str, ttl: float, offset: float) -> float:
         """Return the end of ``ttl``, counted from ``offset``, or from now where that is over."""

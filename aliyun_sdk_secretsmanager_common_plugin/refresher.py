@@ -68,6 +68,16 @@ class Refresher:
                 self._heap.clear()
             self._changed.notify_all()
 
+    def due_in(self, job: Job) -> Optional[float]:
+        """Return the seconds until ``job`` runs, 0 while it runs, None where it is not scheduled."""
+        with self._changed:
+            if job not in self._jobs:
+                return None
+            due = self._jobs[job]
+            if due is None:
+                return 0.0
+            return max(min(due.monotonic - self._clock.monotonic(), due.time - self._clock.time()), 0.0)
+
     def tick(self) -> float:
         """Start the refreshes that are due, and return the seconds to sleep."""
         with self._changed:
@@ -81,7 +91,7 @@ class Refresher:
             self._changed.notify_all()
         if thread is not None and thread is not threading.current_thread():
             thread.join()
-            _await_exit(thread)
+            await_exit(thread)
 
     def unpark(self) -> None:
         """Go on after a fork, in the parent; the next ``schedule`` starts the thread.
@@ -131,7 +141,7 @@ class Refresher:
     def _tick(self) -> float:
         now = self._clock.monotonic()
         ahead = self._clock.time() - now
-        if abs(ahead - self._ahead) > CLOCK_JUMP or len(self._heap) > 2 * len(self._jobs) + 64:
+        if abs(ahead - self._ahead) > CLOCK_JUMP or len(self._heap) > 1.25 * len(self._jobs) + 64:
             self._ahead = ahead
             self._heap = []
             for job, due in list(self._jobs.items()):
@@ -178,9 +188,12 @@ class Refresher:
                 self._changed.notify_all()
 
 
-def _await_exit(thread: threading.Thread) -> None:
-    """Wait until the system's thread is gone, too: join() returns a moment before, and CPython counts those (Linux)."""
-    task = "/proc/self/task/{}".format(getattr(thread, "native_id", None))
+def await_exit(thread: threading.Thread) -> None:
+    """Wait until the system's thread of one that ended is gone, too: CPython counts those before a fork (Linux)."""
+    native_id = getattr(thread, "native_id", None)
+    if native_id is None or native_id == threading.get_native_id():  # Python 3.7; a greenlet
+        return
+    task = "/proc/self/task/{}".format(native_id)
     deadline = time.monotonic() + 0.1
     while os.path.exists(task) and time.monotonic() < deadline:
         time.sleep(0.0002)

@@ -54,6 +54,9 @@ KEYS = (
     "cache_client_dkms_config_info",
     "secrets_client",
     "secret_names",
+    "cache_file_path",
+    "cache_file_password_from_env_variable",
+    "cache_file_password_from_file_path",
     "refresh_interval_milliseconds",
     "fetch_timeout_milliseconds",
     "renew_timeout_milliseconds",
@@ -146,6 +149,16 @@ class DedicatedGatewaySettings(NamedTuple):
     ignore_certificate: bool = False
 
 
+class CacheFileSettings(NamedTuple):
+    """The file that keeps the last good keys for a start during an outage, and the password that encrypts it."""
+
+    path: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "CacheFileSettings({!r})".format(self.path)
+
+
 class Settings(NamedTuple):
     """What the configuration says, times in seconds; ``replay_...`` is how much of an OSS body is kept for a replay."""
 
@@ -159,6 +172,7 @@ class Settings(NamedTuple):
     renew_timeout: float = 2.0
     replay_buffer_bytes: int = 8388608
     replay_spool_bytes: int = 1073741824
+    cache_file: Optional[CacheFileSettings] = None
 
     def __repr__(self) -> str:
         regions = ", ".join(gateway.region_id for gateway in self.shared_gateways)
@@ -317,6 +331,7 @@ class _Properties:
             renew_timeout=self._seconds("renew_timeout_milliseconds", Settings().renew_timeout),
             replay_buffer_bytes=self._bytes("replay_buffer_bytes", Settings().replay_buffer_bytes),
             replay_spool_bytes=self._bytes("replay_spool_bytes", Settings().replay_spool_bytes),
+            cache_file=self._cache_file(),
         )
 
     def _fail(self, key: str, problem: str) -> NoReturn:
@@ -372,7 +387,7 @@ class _Properties:
             fields[field] = self._required(key, why)
         if credentials_type == "client_key":
             fields["client_key"] = ClientKeySettings(
-                self._path(self._required("client_key_private_key_path", why)), self._client_key_password(why))
+                self._path(self._required("client_key_private_key_path", why)), self._password_of("client_key", why))
         if credentials_type in ("ram_role", "sts", "oidc_role_arn"):
             fields.update(self._role())
         if credentials_type in ("ram_role", "sts", "oidc_role_arn", "default"):  # a profile may assume a role
@@ -404,14 +419,27 @@ class _Properties:
         region_id = self._values.get("credentials_sts_region_id", "")
         return endpoint or (region_id and "sts.{}.aliyuncs.com".format(region_id))
 
-    def _client_key_password(self, why: str) -> str:
-        variable, file = (self._values.get("client_key_password_from_" + source, "")
-                          for source in ("env_variable", "file_path"))
+    def _cache_file(self) -> Optional[CacheFileSettings]:
+        path = self._values.get("cache_file_path", "")
+        passwords = [key for key in ("cache_file_password_from_env_variable", "cache_file_password_from_file_path")
+                     if self._values.get(key, "")]
+        if passwords and not path:
+            self._fail("cache_file_path", "is missing or empty; name the file that {} is for, or take that out".format(
+                passwords[0]))
+        if len(passwords) == 2:
+            self._fail(passwords[0], "is there, and {} as well; take one of them out".format(passwords[1]))
+        if not path:
+            return None
+        return CacheFileSettings(self._path(path), self._password_of("cache_file", "cache_file_path needs it"))
+
+    def _password_of(self, what: str, why: str) -> str:
+        """Return the password that one of the two keys of ``what`` says where to find."""
+        of_variable, of_file = what + "_password_from_env_variable", what + "_password_from_file_path"
+        variable, file = self._values.get(of_variable, ""), self._values.get(of_file, "")
         if not variable and not file:
-            self._fail("client_key_password_from_file_path", "is missing or empty; {}, or "
-                       "client_key_password_from_env_variable, the name of an environment variable".format(why))
-        return self._password(variable, file, lambda problem: self._fail(
-            "client_key_password_from_" + ("env_variable" if variable else "file_path"), problem))
+            self._fail(of_file, "is missing or empty; {}, or {}, the name of an environment variable".format(
+                why, of_variable))
+        return self._password(variable, file, lambda problem: self._fail(of_variable if variable else of_file, problem))
 
     def _password(self, variable: str, file: str, fail: Callable[[str], NoReturn]) -> str:
         """Return the password in an environment variable or a file."""
@@ -488,8 +516,8 @@ class _Properties:
             password = self._password(
                 "" if file else variable, file, lambda problem: fail("has {!r}, which {}".format(field, problem)))
         else:
-            password = self._client_key_password(
-                "the dedicated gateway {} needs it, or passwordFromFilePath".format(endpoint))
+            password = self._password_of(
+                "client_key", "the dedicated gateway {} needs it, or passwordFromFilePath".format(endpoint))
         return DedicatedGatewaySettings(
             region_id, self._endpoint(endpoint, fail), ClientKeySettings(self._path(key_file), password),
             self._ca_file(instance, fail), self._flag(instance, "ignoreSslCerts", fail))

@@ -7,6 +7,7 @@ from requests.structures import CaseInsensitiveDict
 
 from aliyun_sdk_secretsmanager_common_plugin import AccessKey, ConfigurationError
 from aliyun_sdk_secretsmanager_common_plugin.lease import Pull
+from aliyun_sdk_secretsmanager_common_plugin.secrecy import mask
 
 AUTH_CLASSES = {"v1": "Auth", "v2": "AuthV2", "v4": "AuthV4"}
 
@@ -15,6 +16,9 @@ class AttemptHeaders(CaseInsensitiveDict):  # type: ignore[type-arg]
     """The headers of one attempt, and where it gets the key to sign with."""
 
     pull: Pull
+
+    def __repr__(self) -> str:
+        return mask(super().__repr__())
 
 
 class ManagedAuth:

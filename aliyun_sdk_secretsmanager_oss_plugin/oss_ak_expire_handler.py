@@ -1,12 +1,14 @@
 """What a rejected key looks like to oss2."""
 
 import base64
+import re
 from typing import Mapping, Optional
-from xml.etree import ElementTree
 
 from oss2.exceptions import ServerError
 
 from aliyun_sdk_secretsmanager_common_plugin.default_ak_expire_handler import DefaultAKExpireHandler
+
+_CODE = re.compile(rb"<Code>([^<]*)</Code>")
 
 
 class OssAkExpireHandler(DefaultAKExpireHandler):
@@ -32,7 +34,7 @@ def _code_in_header(headers: Mapping[str, str]) -> Optional[str]:
     OSS puts the XML of the error there, in base64.
     """
     try:
-        error = base64.b64decode(headers.get("x-oss-err", ""))
-        return ElementTree.fromstring(error).findtext("Code")
-    except (ValueError, ElementTree.ParseError):
+        code = _CODE.search(base64.b64decode(headers.get("x-oss-err", "")))
+        return None if code is None else code.group(1).decode("ascii")
+    except ValueError:
         return None

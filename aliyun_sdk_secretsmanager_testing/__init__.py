@@ -9,6 +9,9 @@ Example::
         cloud.create_secret("app/key")
         cloud.inject("secrets_manager", Fault.status(503))
 """
+
+import logging
+
 from .access_key import AccessKeyPair
 from .calls import Call
 from .client_key import ClientKeyFile
@@ -19,3 +22,5 @@ from .secrets_manager.state import Secret, SecretVersion
 
 __all__ = ["AccessKeyPair", "Call", "ClientKeyFile", "Fault", "LocalCloud", "MovableClock", "Secret", "SecretVersion",
            "SystemClock"]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())

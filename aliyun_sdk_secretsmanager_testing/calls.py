@@ -1,7 +1,7 @@
 """The log of what the local cloud was asked and what it answered: the only witness of ``could_have_succeeded``."""
 import math
 import threading
-from typing import List, NamedTuple, Optional
+from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from .access_key import masked
 
@@ -58,6 +58,8 @@ class CallLog:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls: List[Call] = []
+        # The numbers of the calls of each service about each secret: what is asked of one secret reads no others.
+        self._numbers: Dict[Tuple[str, Optional[str]], List[int]] = {}
 
     def open(self, subject: Subject, now: float) -> int:
         """Note a request that came in.
@@ -68,8 +70,10 @@ class CallLog:
         call = Call(subject.service, subject.region, subject.action, subject.secret, subject.access_key_id,
                     0, "", now, math.inf, None)
         with self._lock:
+            number = len(self._calls)
             self._calls.append(call)
-            return len(self._calls) - 1
+            self._numbers.setdefault((subject.service, subject.secret), []).append(number)
+            return number
 
     def close(self, number: int, now: float, status: int, code: str = "", given: Optional[str] = None) -> None:
         """Note how a request was answered; may be said again where the sending turned out otherwise."""
@@ -84,10 +88,16 @@ class CallLog:
             since: monotonic seconds; only calls that started then or later.
         """
         with self._lock:
-            calls = list(self._calls)
+            calls = list(self._calls) if secret is None else [
+                self._calls[number] for number in self._about(secret, service)]
         return [call for call in calls
                 if (service is None or call.service == service)
                 and (action is None or call.action == action)
                 and (region is None or call.region == region)
                 and (secret is None or call.secret == secret)
                 and (since is None or call.started >= since)]
+
+    def _about(self, secret: str, service: Optional[str]) -> Iterable[int]:
+        """The numbers of the calls about a secret, in order."""
+        return sorted(number for (asked, about), numbers in self._numbers.items()
+                      if about == secret and service in (None, asked) for number in numbers)

@@ -547,7 +547,8 @@ class LocalCloud:
         """
         return self._shared.log.select(service, action, region, secret, since)
 
-    def could_have_succeeded(self, name: str, started: float, ended: float, cool_down: float = 0.0) -> bool:
+    def could_have_succeeded(self, name: str, started: float, ended: float, cool_down: float = 0.0,
+                             steady: float = 0.0) -> bool:
         """Whether a call with a secret's key could have succeeded, from the cloud's own log.
 
         It could if at some moment from ``started`` to ``ended`` the services accepted a key that Secrets Manager had
@@ -563,6 +564,8 @@ class LocalCloud:
                 accept then, nor within that time after it, for the process does not ask again that soon; a good
                 answer ends the wait. A refused connection (or certificate) leaves no record: one is taken to have
                 been refused just before such a fault ended.
+            steady: seconds. A moment counts only if it could have succeeded all that time before and after it too: on
+                a busy machine requests and answers are on their way meanwhile.
 
         Raises:
             KeyError: there is no such secret.
@@ -571,7 +574,7 @@ class LocalCloud:
             raise ValueError("the call ended ({}) before it started ({})".format(ended, started))
         gateways = [(service, region) for service in ("secrets_manager", "dedicated")
                     for region in self._regions[service]]
-        return Judgement(self._shared, self.secret(name), gateways, cool_down).at_some_moment(started, ended)
+        return Judgement(self._shared, self.secret(name), gateways, cool_down).at_some_moment(started, ended, steady)
 
     def _new_servers(self) -> "Dict[Tuple[str, Optional[str]], Server]":
         # Only here: whoever imports the package for its names (pytest, at every start) needs no HTTP server.

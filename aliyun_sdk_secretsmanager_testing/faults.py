@@ -81,7 +81,7 @@ class Fault:
 
     @classmethod
     def drip(cls, seconds: float) -> "Fault":
-        """The right answer, its body byte by byte over that many seconds (faster once the fault is cleared)."""
+        """The right answer, its body byte by byte over that many seconds (the rest at once if the fault is cleared)."""
         return cls("drip", seconds=_duration(seconds))
 
     @classmethod
@@ -181,6 +181,9 @@ def _drip(fault: Fault, request: Request, released: threading.Event, answer: Cal
     def drops() -> Pieces:
         for index in range(len(body)):
             _wait(request.sock, fault.settings["seconds"] / len(body), released)
+            if released.is_set():
+                yield body[index:]
+                return
             yield body[index:index + 1]
 
     whole.body = drops()

@@ -2,7 +2,7 @@
 import errno
 import socket
 import struct
-from typing import Any, Dict, Generator, Iterator, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Generator, Iterator, List, Optional, Tuple, Union
 from urllib.parse import unquote_plus
 
 from .incoming import Chunked, Incoming, KnownLength
@@ -142,6 +142,7 @@ class Answer:
 
     Attributes:
         early: one of ``EARLY`` where the answer does not wait for the request's body; else None.
+        unsent: called where the connection ends before a body of bytes has been sent.
     """
 
     def __init__(self, status: int, body: Union[bytes, Pieces] = b"",
@@ -152,6 +153,7 @@ class Answer:
         self.code = code
         self.given = given
         self.early: Optional[str] = None
+        self.unsent: Callable[[], Any] = lambda: None
         if isinstance(body, bytes):
             self.headers.setdefault("Content-Length", str(len(body)))
 

@@ -1,4 +1,6 @@
 """Whether a call could have succeeded, decided from the cloud's own log alone."""
+import math
+from bisect import bisect_left
 from typing import List, Optional, Sequence, Tuple
 
 from .calls import Call
@@ -24,17 +26,25 @@ class Judgement:
         self._keys = shared.keyring.of_secret(secret.name)
         self._faults = [shared.faults.spans(service, region) for service, region in gateways]
         services = {service for service, _ in gateways}
-        self._answers = [call for call in shared.log.select(secret=secret.name) if call.service in services]
+        self._answers = [call for service in services for call in shared.log.select(service, secret=secret.name)]
         self._good = sorted(call.ended for call in self._answers if self._was_good(call))
         self._pauses = self._after_failures(cool_down) if cool_down > 0 else []
         if cool_down > 0:
             self._pauses += self._after_refusals(shared, gateways, cool_down)
 
-    def at_some_moment(self, started: float, ended: float) -> bool:
-        """Whether a call could have succeeded at any moment between two, both included."""
+    def at_some_moment(self, started: float, ended: float, steady: float) -> bool:
+        """Whether a call could have succeeded at any moment between two, both included, and ``steady`` around it."""
+        first, last = started - steady, ended + steady
+        since = -math.inf  # a call could have succeeded from then on; inf: not now
         # From one change to the next everything stays as it is, so the changes stand for all moments.
-        moments = {started, ended}.union(moment for moment in self._changes() if started < moment < ended)
-        return any(self._at(moment) for moment in moments)
+        for moment in sorted({first}.union(moment for moment in self._changes() if first < moment <= last)):
+            if self._at(moment):
+                since = min(since, moment)
+            else:
+                if max(started, since + steady) < moment - steady:
+                    return True
+                since = math.inf
+        return max(started, since + steady) <= ended
 
     def _at(self, moment: float) -> bool:
         return any(self._keyring.accepted(key, moment) and (self._held(key, moment) or self._would_give(key, moment))
@@ -63,7 +73,8 @@ class Judgement:
 
     def _pause(self, began: float, over: float) -> Span:
         """From a failing attempt until the process asks again; a good answer ends it."""
-        return Span(began, min([over] + [moment for moment in self._good if moment >= began]))
+        after = bisect_left(self._good, began)
+        return Span(began, min([over] + self._good[after:after + 1]))
 
     def _changes(self) -> List[float]:
         changes = self._keyring.changes(self._secret.name) + self._secret.changes()

@@ -232,7 +232,11 @@ class _Conversation(Gateway):
             self.req.ensure_headers_sent()
             return
         if isinstance(answer.body, bytes):
-            self._send_at_once(answer.body)
+            try:
+                self._send_at_once(answer.body)
+            except OSError:
+                answer.unsent()
+                raise
             return
         self.req.ensure_headers_sent()
         try:

@@ -70,7 +70,9 @@ class Service:
             self._close(number, None, injection.fault.kind if injection else why)
             raise
         if isinstance(answer.body, bytes):
+            # Before it is sent: the client may look into the log as soon as it has the answer.
             self._close(number, answer)
+            answer.unsent = lambda: self._close(number, None, "dropped")
         else:
             answer.body = self._watched(number, answer, answer.body)
         return answer

@@ -188,7 +188,7 @@ class Vault:
             self._forget_keys(name, now + grace)
             version = self._new_version(name, wanted, expires_in, next_rotation, now + propagation)
             secret.publish(version, now + publish_delay)
-            assert version.access_key is not None
+            assert version.access_key is not None  # nosec B101  # for the type checker
             return version.access_key
 
     def rollback(self, name: str, grace: float) -> AccessKeyPair:

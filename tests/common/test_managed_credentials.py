@@ -22,6 +22,7 @@ from aliyun_sdk_secretsmanager_common_plugin import (
     ConfigurationError,
     ManagedCredentials,
     ManagedCredentialsError,
+    SecretStats,
 )
 from aliyun_sdk_secretsmanager_common_plugin import managed_credentials as module
 from aliyun_sdk_secretsmanager_common_plugin.refresher import Refresher
@@ -31,7 +32,7 @@ from .fakes import PATIENCE, Gate, Running, Source, key
 
 NAME = "app/key"
 OTHER = "other/key"
-A, B = key("A"), key("B")
+A, B, C = key("A"), key("B"), key("C")
 THREAD = "managed-credentials-refresher"
 SECRET = "TheSecretThatNobodyMaySee42"
 
@@ -117,6 +118,79 @@ class TestReading:
             assert SECRET not in text
             assert "secret-of" not in text
             assert "LTAI5tIdentity" not in text
+
+
+class TestStats:
+    def next_refresh(self, suite, name=NAME):
+        return suite.credentials.stats()[name].next_refresh
+
+    def test_are_the_caches_with_the_next_refresh(self, suite, longest_jitter):
+        client = suite.client()
+        suite.clock.advance(60)
+
+        assert suite.credentials.stats() == {NAME: SecretStats("version-a", 60.0, 3540.0, 1, 0, 0, 0)}
+        client.lease.close()
+
+    def test_secret_that_could_not_be_read_has_no_next_refresh(self, suite):
+        suite.source.answer = ClientException("SDK.HttpError", "no answer")
+        with pytest.raises(ClientException):
+            suite.credentials.get(NAME)
+
+        assert suite.credentials.stats() == {NAME: SecretStats(None, None, None, 1, 1, 0, 0)}
+
+    def test_secret_that_nobody_uses_any_more_has_no_next_refresh(self, suite):
+        client, other = suite.client(), suite.client(OTHER)
+        client.lease.close()
+
+        assert self.next_refresh(suite) is None
+        assert self.next_refresh(suite, OTHER) is not None
+        other.lease.close()
+
+    def test_next_refresh_is_the_next_attempt_after_one_that_failed(self, suite, longest_jitter):
+        client = suite.client()
+        suite.source.answer = ClientException("SDK.HttpError", "no answer")
+        suite.credentials.refresh(NAME)
+
+        assert self.next_refresh(suite) == 2.0
+        client.lease.close()
+
+    def test_next_refresh_is_by_the_clock_that_is_nearer_to_it_and_never_past(self, suite, longest_jitter):
+        module._refresher.park()  # or it would do what becomes due
+        client = suite.client()
+        suite.clock.jump_time(3000)
+
+        assert self.next_refresh(suite) == 600.0
+        suite.clock.jump_monotonic(3500)
+        assert self.next_refresh(suite) == 100.0
+        suite.clock.advance(1000)
+        assert self.next_refresh(suite) == 0.0
+        client.lease.close()
+
+    def test_next_refresh_is_now_while_it_runs(self, suite):
+        client = suite.client()
+        gate = suite.source.answer = Gate(B)
+        module._refresher.schedule((suite.credentials._cache.refresh, NAME), 0)
+        gate.wait_entered()
+
+        assert self.next_refresh(suite) == 0.0
+        gate.open()
+        client.lease.close()
+
+    def test_ask_nobody(self, suite):
+        suite.client()
+        asked = suite.asked()
+        for _ in range(10):
+            suite.credentials.stats()
+
+        assert suite.asked() == asked
+
+    def test_schedule_is_logged_at_debug(self, suite, caplog, longest_jitter):
+        caplog.set_level(logging.DEBUG, module.__name__)
+        client = suite.client()
+
+        assert {record.getMessage() for record in caplog.records if record.name == module.__name__} == {
+            "secret 'app/key': the next refresh is due in 3600.0 s"}
+        client.lease.close()
 
 
 class TestClients:
@@ -572,6 +646,48 @@ class TestFork:
 
         assert in_child(child) == (B, B)
         assert client.key() == key("a")
+
+    def test_counters_of_a_child_start_at_zero_beside_the_key_of_its_parent(self, suite, longest_jitter):
+        client = suite.client()
+        suite.source.answer = B
+        suite.credentials.renew(NAME, client.key())
+        suite.clock.advance(60)
+        of_parent = suite.credentials.stats()
+
+        def child():
+            cold = suite.credentials.stats()
+            client.key()
+            return cold, suite.credentials.stats()
+
+        assert in_child(child) == (
+            {NAME: SecretStats("version-B", 60.0, None, 0, 0, 0, 0)},
+            {NAME: SecretStats("version-B", 60.0, 3540.0, 0, 0, 0, 0)},
+        )
+        assert of_parent == suite.credentials.stats() == {NAME: SecretStats("version-B", 60.0, 3540.0, 2, 0, 1, 1)}
+        client.lease.close()
+
+    def test_child_tells_subscribers_though_its_parent_was_telling_them(self, suite):
+        client = suite.client()
+        gate, told = Gate(), []
+
+        def slow(name, new):
+            told.append(new)
+            if new == B:
+                gate()
+
+        suite.credentials.subscribe(slow)
+        suite.source.answer = B
+        renewal = Running(lambda: suite.credentials.renew(NAME, client.key()))
+        gate.wait_entered()
+
+        def child():
+            suite.source.answer = C
+            suite.credentials.renew(NAME, client.key())
+            return told
+
+        assert in_child(child) == [B, C]
+        gate.open()
+        renewal.result()
 
     def test_child_forked_after_a_rotation_has_the_new_key(self, suite):
         client = suite.client()

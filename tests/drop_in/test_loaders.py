@@ -325,7 +325,7 @@ class TestRecoveryStrategy:
         monkeypatch.setattr(ManagedCredentials, "_schedule", lambda self, name, seconds: scheduled.append(seconds))
         load(secretsmanager_plugin_cache_hook=self.hook(recovery), back_off_strategy=Backoff()).get_access_key(SECRET)
 
-        assert 0 < scheduled[-1] <= provided_credentials.RECOVERED_FOR
+        assert 0 < scheduled[-1] <= 2
 
     def test_without_a_secret_the_error_surfaces(self, cloud, load):
         cloud.inject("secrets_manager", Fault.status(503))
@@ -342,6 +342,19 @@ class TestRecoveryStrategy:
         with pytest.raises(ServerException):
             manager.get_access_key("no such secret")
         assert recovery.asked == []
+
+    def test_keeps_every_new_secret(self, cloud, load):
+        class Keeping(Recovery):
+            def keep_secret(self, secret_info):
+                self.secret_info = secret_info
+
+        recovery = Keeping()
+        manager = load(secretsmanager_plugin_cache_hook=self.hook(recovery))
+        manager.get_access_key(SECRET)
+        cloud.rotate(SECRET)
+        manager.refresh_secret_info(SECRET)
+
+        assert recovery.secret_info == manager.get_secret_info(SECRET)
 
     def test_refresh_that_fails_keeps_the_key(self, cloud, load):
         recovery = Recovery()
@@ -540,6 +553,17 @@ class TestStoreStrategy:
         describe_regions(closing(ProxyAcsClient(SECRET)), cloud)
         assert manager.get_access_key(SECRET).access_key_id == cloud.secret(SECRET).current.access_key_id
         assert reads(cloud) == 1
+
+    def test_one_that_raises_at_the_start_is_logged_by_its_type_and_secrets_manager_is_read(self, cloud, load, caplog):
+        class Store(FileStore):
+            def get_cache_secret_info(self, secret_name):
+                raise RuntimeError("the secret")
+
+        load(cache_secret_store_strategy=Store({}), secret_names=[SECRET])
+
+        assert reads(cloud) == 1
+        assert "the store strategy failed with RuntimeError" in caplog.text
+        assert "the secret" not in caplog.text
 
     def test_what_was_kept_too_long_is_read_again(self, cloud, load, manager):
         kept = {}

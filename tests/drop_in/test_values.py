@@ -110,6 +110,8 @@ def test_secret_info_is_what_was_answered():
 
     assert info.secret_name == "name"
     assert answer_of(info) == answer
+    assert {info, SecretInfo.from_answer("name", answer)} == {info}
+    assert info != answer
 
 
 class TestRotationTime:

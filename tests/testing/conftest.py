@@ -1,10 +1,17 @@
 """Clouds and the official SDKs' own clients for them."""
+import os
 import time
 
 import pytest
 from aliyunsdkcore.client import AcsClient
 
 from aliyun_sdk_secretsmanager_testing import LocalCloud, MovableClock
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if str(item.fspath).startswith(os.path.dirname(__file__) + os.sep):
+            item.add_marker(pytest.mark.plain_sdks)
 
 
 @pytest.fixture

@@ -230,6 +230,32 @@ def test_a_held_key_counts_during_the_cool_down(cloud, clock, judge):
     assert judge(1, 2, cool_down=5)
 
 
+def test_only_a_time_counts_that_is_steady(cloud, clock, judge):
+    fetch(cloud)
+    cloud.inject("secrets_manager", Fault.status(503))
+    clock.advance(1)
+    cloud.rotate("app/key")  # from 1 to 5 nobody has a key
+    clock.advance(4)
+    cloud.clear()
+    clock.advance(2)
+    cloud.inject("secrets_manager", Fault.status(503))  # from 7 on
+    clock.advance(1)
+    assert not judge(1, 5.9, steady=1)
+    assert judge(1, 6, steady=0.9)
+    assert not judge(5, 8, steady=1)
+    assert not judge(6.2, 8, steady=0.9)
+    assert judge(6.2, 8, steady=0.7)
+    assert judge(0.5, 0.5, steady=0.4) and not judge(0.6, 0.6, steady=0.5)
+
+
+def test_a_change_of_keys_is_steady_where_there_is_always_one(cloud, clock, judge):
+    fetch(cloud)
+    clock.advance(1)
+    cloud.rotate("app/key")
+    clock.advance(1)
+    assert judge(1, 1, steady=0.5)
+
+
 @pytest.fixture
 def with_dedicated(clock, tmp_path):
     """A cloud with a dedicated gateway, whose shared one is down, and a function that asks the dedicated one."""

@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+from types import SimpleNamespace
 
 import oss2
 import pytest
@@ -14,6 +15,8 @@ import urllib3
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
+from aliyun_sdk_secretsmanager_testing.http import Answer
+from aliyun_sdk_secretsmanager_testing.secrets_manager.state import Vault
 
 from .client_keys import PASSWORD, Signer
 from .conftest import client_of, wait_until
@@ -160,6 +163,31 @@ def test_drip_of_json(cloud):
     assert fetch(cloud) == "app/key"
     (call,) = cloud.calls()
     assert (call.status, call.given) == (200, cloud.secret("app/key").current.access_key_id)
+
+
+def test_what_is_left_of_a_dripping_answer_comes_at_once_when_the_fault_is_cleared():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        request, cleared = SimpleNamespace(sock=ours), threading.Event()
+        drops = Fault.drip(0.1).act(request, cleared, lambda: Answer(200, b"x" * 100), None).body
+        assert next(drops) == b"x"
+        cleared.set()
+        assert list(drops) == [b"x" * 99]
+
+
+def test_an_answer_that_could_not_be_sent_was_not_given(cloud, monkeypatch):
+    find = Vault.find
+
+    def find_while_the_connections_end(self, name):
+        for sock in list(cloud._server("secrets_manager", "cn-hangzhou")._socks):
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        return find(self, name)
+
+    monkeypatch.setattr(Vault, "find", find_while_the_connections_end)
+    with pytest.raises(ClientException):
+        fetch(cloud)
+    (call,) = wait_until(lambda: [call for call in cloud.calls() if call.code])
+    assert (call.status, call.code, call.given) == (0, "dropped", None)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])

@@ -1,0 +1,168 @@
+"""The metrics for Prometheus, as ``prometheus_client`` gives them out and its parsers read them."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+from aliyunsdkcore.request import CommonRequest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+import aliyun_sdk_secretsmanager_common_plugin as package
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, managed_credentials
+from aliyun_sdk_secretsmanager_common_plugin.prometheus import ManagedCredentialsCollector
+from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
+from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
+from aliyun_sdk_secretsmanager_testing import Fault
+from tests.conftest import SECRET
+
+from .fakes import Source, key
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+MODULE = ManagedCredentialsCollector.__module__
+
+
+def exposition(credentials=None, generate=generate_latest):
+    """Return what a scrape gets."""
+    registry = CollectorRegistry(auto_describe=True)
+    registry.register(ManagedCredentialsCollector(credentials))
+    return generate(registry).decode("utf-8")
+
+
+def scrape(credentials=None, secret_name=SECRET):
+    """Return the samples of a secret by their names, that of the version by its label."""
+    samples = [sample for family in parse(exposition(credentials)) for sample in family.samples
+               if sample.labels["secret_name"] == secret_name]
+    return {sample.name[len("managed_credentials_"):]: sample.labels.get("version_id", sample.value)
+            for sample in samples}
+
+
+@pytest.fixture
+def without_default(monkeypatch):
+    monkeypatch.setattr(managed_credentials, "_default", None)
+    monkeypatch.setattr(managed_credentials, "_set_default", None)
+
+
+class TestOnTheLocalCloud:
+    @pytest.fixture
+    def call(self, cloud, credentials, closing):
+        """Call the business API with a client."""
+        client = closing(ProxyAcsClient(SECRET, managed_credentials=credentials))
+        return lambda: client.do_action_with_exception(
+            CommonRequest(domain=cloud.api_endpoint, version="2014-05-26", action_name="DescribeRegions"))
+
+    def test_rotation(self, cloud, credentials, call):
+        call()
+        before = scrape(credentials)
+        first = cloud.secret(SECRET).versions[-1].version_id
+        cloud.rotate(SECRET)
+        call()
+        after = scrape(credentials)
+
+        assert 0 <= before.pop("age_seconds") < 60
+        assert 3000 < before.pop("next_refresh_seconds") <= 3600
+        assert before == {
+            "fetches_total": 1, "failures_total": 0, "renewals_total": 0, "rotations_total": 0, "version_info": first}
+        assert 0 <= after.pop("age_seconds") < 60
+        assert 3000 < after.pop("next_refresh_seconds") <= 3600
+        second = cloud.secret(SECRET).versions[-1].version_id
+        assert after == {
+            "fetches_total": 2, "failures_total": 0, "renewals_total": 1, "rotations_total": 1, "version_info": second}
+        assert first != second
+
+    def test_failed_reads(self, cloud, credentials, call):
+        cloud.inject("secrets_manager", Fault.status(503))
+        credentials.refresh(SECRET)
+        samples = scrape(credentials)
+
+        assert (samples["fetches_total"], samples["failures_total"]) == (2, 1)
+        assert 0 < samples["next_refresh_seconds"] <= 2
+
+    def test_scrape_asks_nobody_and_shows_no_key(self, cloud, credentials, call):
+        call()
+        asked = len(cloud.calls())
+        shown = exposition(credentials)
+
+        assert len(cloud.calls()) == asked
+        access_key = credentials.get(SECRET)
+        for value in (access_key.access_key_id, access_key.access_key_secret, "LTAI"):
+            assert value not in shown
+
+
+class TestExposition:
+    @pytest.fixture
+    def credentials(self):
+        """Credentials with a secret that was read, one that could not be, and one with a name that needs escapes."""
+        credentials = ManagedCredentials(Settings(), Source(lambda asked: key("A") if asked.name else ValueError()))
+        for name in ("app/key", 'a "name"\\with\nall, ünd=}'):
+            credentials.get(name)
+        with pytest.raises(ValueError):
+            credentials.get("")
+        yield credentials
+        credentials.close()
+
+    def test_strict_parser_reads_the_same(self, credentials):
+        def samples(families):
+            return {(sample.name, tuple(sorted(sample.labels.items()))): sample.value for family in families
+                    for sample in family.samples if not sample.name.endswith("_seconds")}  # they move
+
+        strict = samples(parse_openmetrics(exposition(credentials, generate_openmetrics)))
+
+        assert strict == samples(parse(exposition(credentials)))
+        assert len(strict) == 3 * 4 + 2
+
+    def test_names_are_escaped(self, credentials):
+        assert scrape(credentials, 'a "name"\\with\nall, ünd=}')["fetches_total"] == 1
+
+    def test_secret_that_could_not_be_read_has_counters_alone(self, credentials):
+        assert scrape(credentials, "") == {
+            "fetches_total": 1, "failures_total": 1, "renewals_total": 0, "rotations_total": 0}
+
+    def test_without_a_default_instance_there_are_metrics_and_no_samples(self, without_default):
+        families = list(parse(exposition()))
+
+        assert len(families) == 7
+        assert [family.samples for family in families] == [[]] * 7
+
+    def test_default_instance_is_that_of_the_scrape(self, without_default, credentials, properties):
+        registry = CollectorRegistry(auto_describe=True)
+        registry.register(ManagedCredentialsCollector())
+
+        def value():
+            return registry.get_sample_value("managed_credentials_fetches_total", {"secret_name": SECRET})
+
+        assert value() is None
+        with ManagedCredentials.default() as default:
+            default.get(SECRET)
+            default.refresh(SECRET)
+            assert value() == 2
+            ManagedCredentials.set_default(credentials)
+            assert value() == 1
+
+    def test_page_on_operations_has_every_metric(self):
+        page = (ROOT / "docs/operations.rst").read_text(encoding="utf-8")
+        rows = re.findall(r"^   \* - ``(managed_credentials_\w+)``\n     - (\w+)$", page, re.M)
+        shown = re.findall(r"^# TYPE (\S+) (\S+)$", exposition(), re.M)
+
+        assert rows == shown
+        assert set(re.findall(r"managed_credentials_\w+(?=[\[ )])", page)) <= {name for name, _ in rows}
+
+
+class TestExtra:
+    def test_import_without_it_says_what_to_install(self, monkeypatch):
+        monkeypatch.delitem(sys.modules, MODULE)
+        monkeypatch.setitem(sys.modules, "prometheus_client.core", None)
+
+        with pytest.raises(ImportError) as caught:
+            __import__(MODULE)
+
+        assert str(caught.value) == MODULE + (
+            ' needs the extra "prometheus": pip install "aliyun-sdk-managed-credentials-providers[prometheus]"')
+
+    def test_nothing_else_imports_it(self):
+        subprocess.run([sys.executable, "-c", "import {}, sys; assert 'prometheus_client' not in sys.modules".format(
+            package.__name__)], check=True, cwd=str(ROOT))
