@@ -8,6 +8,8 @@ import pytest
 
 from aliyun_sdk_secretsmanager_common_plugin import ConfigLoader, ManagedCredentials, managed_credentials
 
+pytest_plugins = ["tests.secrecy_watch"]
+
 SECRET = "app/key"
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pickle
+import ssl
 
 import pytest
 import trustme
@@ -22,6 +23,7 @@ from aliyun_sdk_secretsmanager_common_plugin.settings import (
     SharedGatewaySettings,
     load_settings,
     read_properties,
+    system_ca,
 )
 from aliyun_sdk_secretsmanager_common_plugin.utils import config_loader
 
@@ -446,6 +448,14 @@ class TestBadKey:
         assert name in message
         assert "milliseconds" in message
 
+    @pytest.mark.parametrize("name", ["replay_buffer_bytes", "replay_spool_bytes"])
+    @pytest.mark.parametrize("value", ["-1", "8M", "1e6", pytest.param("9" * 19, id="huge")])
+    def test_amount_that_is_no_whole_number(self, refused, write, name, value):
+        message = refused(write(**{name: value}))
+
+        assert name in message
+        assert "bytes" in message
+
 
 class TestBadRegions:
     @pytest.mark.parametrize(("text", "column"), [
@@ -715,7 +725,7 @@ class TestIdentity:
 
     @pytest.mark.parametrize(("source", "value", "problem"), [
         ("env_variable", "NOT_SET", "not set"), ("file_path", "missing", "No such file"), ("file_path", "empty", "empty"),
-        ("file_path", "binary", "UTF-8")])
+        ("file_path", "binary", "UTF-8"), ("file_path", "null\0character", "no path")])
     def test_password_that_cannot_be_had(self, refused, write, tmp_path, source, value, problem):
         (tmp_path / "empty").write_text("\n")
         (tmp_path / "binary").write_bytes(SECRET.encode("utf-16"))
@@ -726,6 +736,39 @@ class TestIdentity:
         assert "client_key_password_from_" + source in message
         assert value in message
         assert problem in message
+
+
+class TestSystemsCertificates:
+    @pytest.fixture
+    def say(self, monkeypatch, tmp_path):
+        """Let OpenSSL say where the system's CAs are."""
+        said = ssl.get_default_verify_paths()
+
+        def paths(cafile, capath):
+            monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: said._replace(cafile=cafile, capath=capath))
+
+        return paths
+
+    def test_are_in_its_file(self, say, ca_file, tmp_path):
+        say(str(ca_file), str(tmp_path))
+
+        assert system_ca() == str(ca_file)
+
+    def test_are_in_its_directory_where_there_is_no_file(self, say, ca_file, tmp_path):
+        say(None, str(tmp_path))
+
+        assert system_ca() == str(tmp_path)
+
+    def test_are_those_of_requests_where_it_has_none(self, say, tmp_path):
+        (tmp_path / "empty").mkdir()
+        say(None, str(tmp_path / "empty"))
+
+        assert system_ca() is True
+
+    def test_directory_of_the_environment_may_be_one_of_certificates(self, write, monkeypatch, tmp_path, ca_file):
+        monkeypatch.setenv("ALIBABA_CLOUD_CA_BUNDLE", str(tmp_path))
+
+        assert load_settings(write()).shared_gateways[0].ca_file == str(tmp_path)
 
 
 def instance(**changes):

@@ -1,0 +1,46 @@
+"""Where the code of an error of OSS is found."""
+
+import base64
+
+import oss2
+import pytest
+
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentialsError
+from aliyun_sdk_secretsmanager_oss_plugin import ManagedCredentialsProvider, OssAkExpireHandler
+from tests.conftest import SECRET
+
+XML = b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>InvalidAccessKeyId</Code><Message>no &lt;key></Message></Error>"
+
+
+def error_of_a_head(header):
+    """Return what the answer to a HEAD is made into, by versions of oss2 that read no header."""
+    error = oss2.exceptions.ServerError(403, {}, b"", {})
+    error.headers = {} if header is None else {"x-oss-err": header}
+    return error
+
+
+def test_of_an_answer_without_a_body_is_in_its_header():
+    error = error_of_a_head(base64.b64encode(XML).decode("ascii"))
+
+    assert OssAkExpireHandler().get_error_code(error) == "InvalidAccessKeyId"
+    assert OssAkExpireHandler().judge_ak_expire(error)
+
+
+@pytest.mark.parametrize("header", [
+    None, "", "no base64!", "\u4f60", base64.b64encode(b"no XML").decode("ascii"),
+    base64.b64encode(b"<Error><Code>\xff</Code></Error>").decode("ascii")],
+    ids=["none", "empty", "no base64", "no ASCII", "no XML", "no text"])
+def test_header_without_a_code_means_no_rejected_key(header):
+    assert not OssAkExpireHandler().judge_ak_expire(error_of_a_head(header))
+
+
+def test_other_exceptions_have_none():
+    assert OssAkExpireHandler().get_error_code(ValueError("InvalidAccessKeyId")) is None
+
+
+def test_provider_gives_no_key_after_its_context(properties):
+    with ManagedCredentialsProvider(SECRET) as provider:
+        assert provider.get_credentials().get_access_key_id()
+
+    with pytest.raises(ManagedCredentialsError, match="shut down"):
+        provider.get_credentials()

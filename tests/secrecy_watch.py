@@ -1,0 +1,278 @@
+"""A pytest plugin: whatever the tests log, print, warn of, raise or hold is searched for every secret made so far.
+
+Logs count at DEBUG, those of the SDKs too, whatever the levels say; what handlers get is as ever. A test that shows a
+secret fails, and the secret is masked in the failure's text. ``@pytest.mark.plain_sdks`` is for tests that use the SDKs
+without the plugins, whose filters are what keeps secrets out of the SDKs' own logs.
+"""
+
+import base64
+import functools
+import gc
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from urllib.parse import quote
+
+import pytest
+
+from aliyun_sdk_secretsmanager_testing.faults import Fault
+
+from . import terminal
+from .common.fakes import everything_in
+
+MASK = "********"
+# Shorter ones, those of few characters, and those of a word's length without a digit cannot be told from other text.
+SHORTEST = 10
+FEWEST_CHARACTERS = 5
+LONGEST_WORD = 20
+# Every STRIDE-th gram of a text is looked up: of each secret that is as long as two, the first STRIDE grams are known.
+STRIDE = 8
+# Characters of a context around a find, and of texts that are kept for the end of the test's phase.
+CONTEXT = 80
+KEPT = 1 << 20
+# Of the time, one part in so many goes into looking at the living objects.
+SCANS = 100
+
+PACKAGES = "aliyun_sdk_secretsmanager_"
+OUR_RECORD, SDK_RECORD = "a record of the logger ", "a record of an SDK's logger, "
+SECRET_KEYS = ("credentials_access_secret", "credentials_access_token", "credentials_security_token")
+
+
+class Ledger:
+    """The secrets made so far, in each form in which they may be shown, and a search that takes no longer with more."""
+
+    def __init__(self):
+        self._grams = {}
+        self._short = set()
+
+    def add(self, *secrets):
+        for secret in filter(None, secrets):
+            telling = len(secret) >= SHORTEST and len(set(secret)) >= FEWEST_CHARACTERS
+            if telling and (len(secret) > LONGEST_WORD or any(map(str.isdigit, secret))):
+                quoted = quote(secret, safe="")
+                encoded = base64.b64encode(secret.encode("utf-8", "surrogatepass")).decode("ascii")
+                for form in {secret, quoted, quote(quoted), json.dumps(secret)[1:-1], repr(secret)[1:-1], encoded}:
+                    self._add_form(form)
+
+    def _add_form(self, form):
+        if len(form) < 2 * STRIDE - 1:
+            self._short.add(form)
+            return
+        for start in range(STRIDE):
+            self._grams.setdefault(form[start:start + STRIDE], set()).add(form)
+
+    def found_in(self, text):
+        """Return the forms of secrets that are in a text."""
+        grams = {text[start:start + STRIDE] for start in range(0, len(text), STRIDE)}
+        candidates = self._short.union(*(self._grams[gram] for gram in grams & self._grams.keys()))
+        return [form for form in candidates if form in text]
+
+    def masked(self, text):
+        for form in sorted(self.found_in(text), key=len, reverse=True):
+            text = text.replace(form, MASK)
+        return text
+
+
+class Watch:
+    """What was shown since the last look, where, and which of it holds secrets."""
+
+    def __init__(self, ledger):
+        self._ledger = ledger
+        self._shown = []
+        self._length = 0
+        self._finds = []
+        self._pid = os.getpid()
+        # Of forked children, whose memory ends with them.
+        self._of_children = tempfile.TemporaryFile("ab+", buffering=0)
+        self._scanned = self._scan_took = 0.0
+
+    def show(self, where, text):
+        """Take note of a text; it is searched at the end of the test's phase, since its secret may be made known late."""
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "replace")
+        if not text:
+            return
+        self._shown.append((where, text))
+        self._length += len(text)
+        if os.getpid() != self._pid:
+            self._search()
+            self._of_children.write("".join(find + "\n" for find in self._finds).encode("utf-8", "replace"))
+            self._finds = []
+        elif self._length > KEPT:
+            self._search()
+
+    def scan_objects(self):
+        """Take note of how the living objects of the packages present themselves; not at each call, it takes long."""
+        began = time.monotonic()
+        if began - self._scanned < SCANS * self._scan_took:
+            return
+        # Not a Fault, which shows the answer that the test itself made up.
+        classes = {value for name, module in list(sys.modules.items()) if name.startswith(PACKAGES)
+                   for value in list(vars(module).values())
+                   if isinstance(value, type) and value.__module__.startswith(PACKAGES) and value is not Fault
+                   and (value.__repr__ is not object.__repr__ or value.__str__ is not object.__str__)}
+        for one in gc.get_objects():
+            if type(one) in classes:
+                try:
+                    shown = "{!r} {}".format(one, one)
+                except AttributeError:  # another thread is about to make it
+                    continue
+                self.show("the repr of a " + type(one).__name__, shown)
+        self._scanned = time.monotonic()
+        self._scan_took = self._scanned - began
+
+    def finds(self):
+        """Return what was found since the last call, a line each, masked."""
+        self._search()
+        self._of_children.seek(0)
+        of_children = self._of_children.read().decode("utf-8", "replace").splitlines()
+        self._of_children.truncate(0)
+        finds, self._finds = self._finds + of_children, []
+        return finds
+
+    def close(self):
+        self._of_children.close()
+
+    def _search(self):
+        shown, self._shown, self._length = self._shown, [], 0
+        for where, text in shown:
+            for form in self._ledger.found_in(text):
+                at = text.index(form)
+                context = text[max(at - CONTEXT, 0):at] + MASK + text[at + len(form):][:CONTEXT]
+                self._finds.append("{}: {!r}".format(where, self._ledger.masked(context)))
+
+
+ledger = Ledger()
+watch = Watch(ledger)
+
+
+def after(owner, name, tell):
+    """Have ``tell`` called after each call of a function, with what it returned and what it was given."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def told(*args, **kwargs):
+        result = original(*args, **kwargs)
+        tell(result, *args, **kwargs)
+        return result
+
+    setattr(owner, name, staticmethod(told) if name == "__new__" else told)
+
+
+def learn_secrets():
+    """Have the ledger told of every secret that a local cloud makes, or a test gives to the packages."""
+    from aliyun_sdk_secretsmanager_common_plugin import access_key, settings
+    from aliyun_sdk_secretsmanager_testing import client_key, cloud, keyring
+    from aliyun_sdk_secretsmanager_testing.metadata.state import Instance
+    from aliyun_sdk_secretsmanager_testing.secrets_manager.state import Vault
+    from aliyun_sdk_secretsmanager_testing.sts.state import OidcProvider
+
+    def of_key(_, holder, *args, **kwargs):
+        ledger.add(holder.access_key_secret, holder.security_token)
+
+    after(access_key.AccessKey, "__init__", of_key)
+    after(keyring.Keyring, "add", lambda _, keys, pair, *args, **kwargs: of_key(_, pair))
+    after(settings.IdentitySettings, "__new__", lambda made, *args, **kwargs: of_key(None, made))
+    for sealed in (settings.ClientKeySettings, settings.CacheFileSettings):
+        after(sealed, "__new__", lambda made, *args, **kwargs: ledger.add(made.password))
+    after(settings._Properties, "__init__", lambda _, properties, source, values: ledger.add(
+        *(values.get(key) for key in SECRET_KEYS)))
+    after(Vault, "_arbitrary", lambda made, *args: ledger.add(made.data))
+    after(OidcProvider, "issue", lambda token, *args, **kwargs: ledger.add(token))
+    after(Instance, "issue_token", lambda token, *args, **kwargs: ledger.add(token))
+    after(client_key, "_private_key", lambda key, *args: ledger.add(*forms_of(key)))
+    after(cloud, "new_client_key", lambda made, directory, nth, password, *args: ledger.add(password))
+
+
+def forms_of(private_key):
+    """Return what of an RSA key is secret, as numbers and as lines of a PEM file."""
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    numbers = private_key.private_numbers()
+    for number in (numbers.d, numbers.p, numbers.q):
+        yield str(number)
+        yield "{:x}".format(number)
+    for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
+        pem = private_key.private_bytes(Encoding.PEM, form, NoEncryption()).decode("ascii")
+        # The first lines hold what is public: the modulus.
+        for line in pem.splitlines()[8:-1]:
+            yield line
+
+
+def watch_logs():
+    """Have all records seen, whatever the levels, once the filters of their loggers are through with them."""
+    is_enabled_for, call_handlers = logging.Logger.isEnabledFor, logging.Logger.callHandlers
+
+    def see(logger, record):
+        try:
+            text = record.getMessage()
+        except Exception:
+            text = ""  # a broken record: logging itself reports it
+        if record.exc_info and record.exc_info[1] is not None:
+            text += "\n" + everything_in(record.exc_info[1])
+        prefix = OUR_RECORD if record.name.startswith(PACKAGES) else SDK_RECORD
+        watch.show(prefix + record.name, "\n".join(filter(None, (text, record.exc_text, record.stack_info))))
+        if is_enabled_for(logger, record.levelno):
+            call_handlers(logger, record)
+
+    logging.Logger.isEnabledFor = lambda logger, level: True
+    logging.Logger.callHandlers = see
+
+
+def watch_errors_and_output():
+    """Have seen what the tests would swallow: errors and warnings that they expect, output that they read."""
+
+    def of_raises(_, context, kind, error, traceback):
+        if error is not None:
+            watch.show("an exception", everything_in(error))
+
+    def of_output(shown, *args, **kwargs):
+        for text in shown:
+            watch.show("the output", text)
+
+    after(type(pytest.raises(Exception)), "__exit__", of_raises)
+    after(warnings, "_showwarnmsg", lambda _, message: watch.show("a warning", str(message.message)))
+    after(pytest.CaptureFixture, "readouterr", of_output)
+    after(subprocess.Popen, "communicate", of_output)
+    after(terminal, "rest_of", lambda shown, *args: watch.show("a terminal", shown))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "plain_sdks: uses the SDKs without the plugins, and so without their filters")
+    learn_secrets()
+    watch_logs()
+    watch_errors_and_output()
+
+
+def pytest_unconfigure():
+    watch.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if call.when == "call":
+        watch.scan_objects()
+    if call.excinfo is not None:
+        watch.show("an exception", everything_in(call.excinfo.value))
+    for title, text in report.sections:
+        if title in ("Captured stdout " + call.when, "Captured stderr " + call.when):
+            watch.show("the output", text)
+    finds = watch.finds()
+    if item.get_closest_marker("plain_sdks") is not None:
+        finds = [find for find in finds if not find.startswith(SDK_RECORD)]
+    if finds:
+        report.outcome = "failed"
+        report.sections = [(title, ledger.masked(text)) for title, text in report.sections]
+        report.longrepr = "\n".join([ledger.masked(report.longreprtext), "The test shows secrets, in:"] + finds).strip()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_warning_recorded(warning_message):
+    warning_message.message = ledger.masked(str(warning_message.message))
