@@ -46,9 +46,28 @@ def types(session):
 
 
 @nox.session
+def security(session):
+    """bandit over the packages, and known vulnerabilities of what a fresh install brings."""
+    install(session, ".[all,testing,prometheus]", "bandit[toml]", "pip-audit", "packaging")
+    session.run("bandit", "-q", "-c", "pyproject.toml", "-r", *PACKAGES)
+    session.run("python", "tests/audit/run.py")
+
+
+@nox.session
+def coverage(session):
+    """The branches of the packages that the test suite takes; fewer than 95 % is a failure."""
+    install(session, ".[test]", "coverage[toml]>=7.10")
+    session.env["COVERAGE_FILE"] = os.path.abspath(os.path.join(session.create_tmp(), "coverage"))
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
+    session.run("coverage", "combine", "-q")
+    session.run("coverage", "report")
+
+
+@nox.session
 def docs(session):
     """The docs site, docs/_build/index.html; a warning is an error."""
-    install(session, ".[oss,testing]", "sphinx", "furo")
+    install(session, ".[oss,prometheus,testing]", "sphinx", "furo")
     session.run("python", "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "docs", "docs/_build", *session.posargs)
 
 
@@ -65,6 +84,14 @@ def bench(session):
     install(session, ".[testing]")
     session.run("python", "benchmarks/calls.py")
     session.run("python", "benchmarks/oss_bodies.py")
+
+
+@nox.session
+def soak(session):
+    """Ten minutes of load, rotations and faults (``-- --seconds 30`` for less), and 10,000 secrets in one process."""
+    install(session, ".[testing]", "psutil")
+    session.run("python", "benchmarks/soak.py", *session.posargs)
+    session.run("python", "benchmarks/many_secrets.py")
 
 
 @nox.session
@@ -86,6 +113,15 @@ def oss(session, versions):
         "python", "-m", "pytest", "-q", "-n", "auto", "-m", "matrix or not matrix", "tests/oss", *session.posargs)
 
 
+@nox.session
+def faults(session):
+    """Every fault of Secrets Manager, at every moment, over one gateway and several, against docs/faults.rst."""
+    install(session, ".[test]")
+    # In one process: each test has many cells at once.
+    session.run(
+        "python", "-m", "pytest", "-q", "-m", "matrix or not matrix", "tests/test_fault_matrix.py", *session.posargs)
+
+
 @nox.session(python=["3.9", "3.11"])
 def parity(session):
     """The official client, as backend and as witness of what ours send and answer."""
@@ -98,6 +134,14 @@ def examples(session):
     """The examples, with the SDKs and servers that they are for."""
     install(session, ".[test]", "aliyun-log-python-sdk", "tablestore", "gunicorn", "flask", "celery")
     session.run("python", "-m", "pytest", "-q", "tests/examples", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def processes(session):
+    """Real processes over rotations: gunicorn, celery, gevent, pools, forks, stops and exits."""
+    install(session, ".[test]", "gunicorn", "celery", "gevent")
+    session.run(
+        "python", "-m", "pytest", "-q", "-n", "auto", "-m", "matrix or not matrix", "tests/processes", *session.posargs)
 
 
 @nox.session

@@ -120,7 +120,10 @@ class HttpsGateway(Gateway):
         except _transport_errors() as error:
             failure = self._no_answer(secret_name, reason(error))
         if failure is not None:  # out of the handler: the errors of requests hold the signed request
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # no reference cycle with the traceback
         if status != 200:
             self._raise_refusal(secret_name, status, self.parse_error(body), query.token)
         answer = self.parse(body)

@@ -1,6 +1,7 @@
 """What all tests share: a local cloud, and clients that are shut down at the end."""
 
 import gc
+import os
 import signal
 import threading
 
@@ -17,6 +18,11 @@ def pytest_configure():
     # A shell's background jobs ignore it, and so would the programs that tests start and interrupt.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers():
+    # Many tests wait for a timeout, so that one worker a core would leave cores idle.
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(autouse=True)

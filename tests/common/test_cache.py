@@ -783,6 +783,17 @@ class TestRefresh:
         read_world.cache.refresh(NAME)
         assert delays(2) == [2, 4]
 
+    @pytest.mark.parametrize("error", [
+        ServerException("Rejected.Throttling", "too many", 503), ServerException("TooManyRequests", "too many", 429),
+    ], ids=["code", "status"])
+    def test_that_is_throttled_leaves_the_quota_to_others_for_longer(self, read_world, longest_jitter, error):
+        del read_world.scheduled[:]
+        read_world.source.answer = error
+        for _ in range(6):
+            read_world.cache.refresh(NAME)
+
+        assert [seconds for _, seconds in read_world.scheduled] == [30, 60, 120, 240, 300, 300]
+
     def test_never_backs_off_longer_than_five_minutes(self, read_world, longest_jitter):
         read_world.source.answer = ERRORS[1]
         for _ in range(2000):

@@ -6,7 +6,7 @@ import oss2
 import pytest
 import requests
 
-from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentialsError
 from aliyun_sdk_secretsmanager_oss_plugin import (
     ManagedCredentialsProvider,
     ProxyBucket,
@@ -210,6 +210,13 @@ class TestProvider:
         proxy.head_object("key")  # renews for all who hold the secret
 
         assert bucket.get_object("key").read() == b"content"
+
+    def test_gives_no_key_after_its_context(self, properties):
+        with ManagedCredentialsProvider(SECRET) as provider:
+            assert provider.get_credentials().get_access_key_id()
+
+        with pytest.raises(ManagedCredentialsError, match="shut down"):
+            provider.get_credentials()
 
     def test_token(self, cloud, properties, closing):
         secret = cloud.create_secret("sts", token=True)

@@ -5,9 +5,7 @@ import base64
 import oss2
 import pytest
 
-from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentialsError
-from aliyun_sdk_secretsmanager_oss_plugin import ManagedCredentialsProvider, OssAkExpireHandler
-from tests.conftest import SECRET
+from aliyun_sdk_secretsmanager_oss_plugin import OssAkExpireHandler
 
 XML = b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>InvalidAccessKeyId</Code><Message>no &lt;key></Message></Error>"
 
@@ -36,11 +34,3 @@ def test_header_without_a_code_means_no_rejected_key(header):
 
 def test_other_exceptions_have_none():
     assert OssAkExpireHandler().get_error_code(ValueError("InvalidAccessKeyId")) is None
-
-
-def test_provider_gives_no_key_after_its_context(properties):
-    with ManagedCredentialsProvider(SECRET) as provider:
-        assert provider.get_credentials().get_access_key_id()
-
-    with pytest.raises(ManagedCredentialsError, match="shut down"):
-        provider.get_credentials()
