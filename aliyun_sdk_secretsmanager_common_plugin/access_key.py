@@ -1,7 +1,8 @@
 """The secret's value: an immutable AccessKey, parsed from what GetSecretValue answers."""
 
 import calendar
-import time
+import datetime
+import re
 from typing import Any, Mapping, Optional
 
 from .exceptions import SecretFormatError
@@ -10,6 +11,7 @@ from .secret_info import SecretInfo
 
 # Dates of Secrets Manager, in UTC.
 DATE = "%Y-%m-%dT%H:%M:%SZ"
+_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z\Z", re.ASCII)
 
 
 class AccessKey:
@@ -126,6 +128,11 @@ def _epoch(date: Any) -> Optional[float]:
     try:
         if isinstance(date, (int, float)) and not isinstance(date, bool):
             return date / 1000.0
-        return float(calendar.timegm(time.strptime(date, DATE)))
+        # Not by strptime: a child that is forked while a thread holds its lock, the process's only one, would hang.
+        fields = _DATE.match(date)
+        if fields is None:
+            return None
+        year, month, day, hour, minute, second = map(int, fields.groups())
+        return float(calendar.timegm(datetime.datetime(year, month, day, hour, minute, second).timetuple()))
     except (TypeError, ValueError, OverflowError):
         return None

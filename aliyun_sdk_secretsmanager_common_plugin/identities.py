@@ -278,8 +278,11 @@ class _Question:
     def start(self) -> None:
         try:
             threading.Thread(target=self._run, name=ASKING_THREAD, daemon=True).start()
-        except RuntimeError as error:  # the system gives no more threads
-            self._end(NoCredentials("cannot ask: {}".format(error), retryable=True))
+        except RuntimeError as error:
+            if threading.main_thread().is_alive():  # the system gives no more threads
+                self._end(NoCredentials("cannot ask: {}".format(error), retryable=True))
+            else:  # Python 3.12 gives none to atexit handlers
+                self._run()
 
     def has_ended(self) -> bool:
         return self._ended.is_set()

@@ -86,10 +86,15 @@ class Watch:
         self._shown = []
         self._length = 0
         self._finds = []
+        self._scanned = self._scan_took = 0.0
+
+    def open(self):
         self._pid = os.getpid()
         # Of forked children, whose memory ends with them.
         self._of_children = tempfile.TemporaryFile("ab+", buffering=0)
-        self._scanned = self._scan_took = 0.0
+
+    def close(self):
+        self._of_children.close()
 
     def show(self, where, text):
         """Take note of a text; it is searched at the end of the test's phase, since its secret may be made known late."""
@@ -135,9 +140,6 @@ class Watch:
         finds, self._finds = self._finds + of_children, []
         return finds
 
-    def close(self):
-        self._of_children.close()
-
     def _search(self):
         shown, self._shown, self._length = self._shown, [], 0
         for where, text in shown:
@@ -149,6 +151,7 @@ class Watch:
 
 ledger = Ledger()
 watch = Watch(ledger)
+patches = pytest.MonkeyPatch()
 
 
 def after(owner, name, tell):
@@ -161,7 +164,7 @@ def after(owner, name, tell):
         tell(result, *args, **kwargs)
         return result
 
-    setattr(owner, name, staticmethod(told) if name == "__new__" else told)
+    patches.setattr(owner, name, staticmethod(told) if name == "__new__" else told)
 
 
 def learn_secrets():
@@ -220,8 +223,8 @@ def watch_logs():
         if is_enabled_for(logger, record.levelno):
             call_handlers(logger, record)
 
-    logging.Logger.isEnabledFor = lambda logger, level: True
-    logging.Logger.callHandlers = see
+    patches.setattr(logging.Logger, "isEnabledFor", lambda logger, level: True)
+    patches.setattr(logging.Logger, "callHandlers", see)
 
 
 def watch_errors_and_output():
@@ -244,12 +247,14 @@ def watch_errors_and_output():
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "plain_sdks: uses the SDKs without the plugins, and so without their filters")
+    watch.open()
     learn_secrets()
     watch_logs()
     watch_errors_and_output()
 
 
 def pytest_unconfigure():
+    patches.undo()
     watch.close()
 
 
