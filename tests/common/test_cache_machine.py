@@ -184,7 +184,7 @@ class CacheMachine(RuleBasedStateMachine):
         self.fetches = []
         self.in_vain = {}  # by name, the last fetch that brought nothing
         self.refresh_failures = {}  # by name, how many refreshes failed in a row, and when the last did by both clocks
-        self.refreshed_by_hand = set()  # since one was due; one that finds a fetch in progress begins again soon
+        self.hastened = set()  # names whose next refresh may come before its backoff is over
         self.suspended = set()  # what was scheduled where no thread could be started, until one is
         self.reads = 0
         self.is_quiet = True  # nobody uses a secret
@@ -224,13 +224,13 @@ class CacheMachine(RuleBasedStateMachine):
         if vain and self.is_cooling(name, vain) and (fetch.kind == "renew" or fetch.kind == "get" and vain.failed):
             self.check(now >= vain.earliest() - ROUNDING, "{}: asked {} s too early", name, vain.earliest() - now)
         if fetch.is_due:
-            if name in self.refresh_failures and name not in self.refreshed_by_hand and not self.held_up:
+            if name in self.refresh_failures and name not in self.hastened and not self.held_up:
                 failures, monotonic, wall, number = self.refresh_failures[name]
                 pause = min(FIRST_BACKOFF * 2 ** (failures - 1), LONGEST_BACKOFF) / 2
                 passed = max(now - monotonic, wall_now - wall)
                 self.check(passed >= pause - ROUNDING or number != self.number(name),
                            "{}: refreshed {} s after failure {}", name, passed, failures)
-            self.refreshed_by_hand.discard(name)
+            self.hastened.discard(name)
 
     def fetch_ended(self, fetch, fetched):
         self.fetches.remove(fetch)
@@ -285,6 +285,7 @@ class CacheMachine(RuleBasedStateMachine):
     def call(self, kind, name, function, points, rejected=None):
         """Begin a call, in a thread of its own."""
         call = Call(self, kind, name, rejected)
+        self.hasten(call)
         if kind in READS:
             self.reads += 1
             self.is_quiet = False
@@ -312,11 +313,16 @@ class CacheMachine(RuleBasedStateMachine):
         if points is None:
             self.threads.settle()
 
+    def hasten(self, call):
+        """Note that the schedule is told of a secret anew: of a refresh by hand, or amid one."""
+        is_amid = any(fetch.name == call.name and fetch.is_due for fetch in self.fetches)
+        if call.kind == "refresh" or call.kind in READS and is_amid:
+            self.hastened.add(call.name)
+
     def ended(self, call):
         name, error, call.error = call.name, call.error, None
         self.check_deadline(call)
-        if call.kind == "refresh":
-            self.refreshed_by_hand.add(name)
+        self.hasten(call)
         if isinstance(error, KeyboardInterrupt):
             pass
         elif error is not None:
@@ -657,7 +663,10 @@ BREAKAGES = {
     "a refresh flies beside others": (cache_module, "leads = self._flight(entry) is None", "leads = True"),
     "a failed refresh is the last": (cache_module, "self._schedule(name, delay)", "pass"),
     "a child has its parent's lock": (
-        cache_module, "        self._lock = threading.RLock()\n        self._keys.clear()", "        self._keys.clear()"),
+        cache_module,
+        "        self._lock = threading.RLock()\n        self._keys.clear()",
+        "        self._keys.clear()",
+    ),
     "the thread that ended is not replaced": (refresher_module, "                    self._thread = None\n", ""),
     "a cancelled refresh is due": (refresher_module, "            self._jobs.pop(job, None)\n", ""),
 }
