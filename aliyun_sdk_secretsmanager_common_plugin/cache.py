@@ -375,7 +375,9 @@ class Cache:
         while True:
             with self._lock:
                 entry = self._entries.setdefault(name, _Entry())
-                if entry.idle and self._age(entry) >= self._refresh_interval:
+                # What was kept from before is old, but new clients need not wait for an outage each.
+                age = self._clock.monotonic() - entry.fetched_monotonic if entry.recovered else self._age(entry)
+                if entry.idle and age >= self._refresh_interval:
                     entry.key = None
                 entry.idle = False
                 if entry.key is not None and entry.latest is not None:

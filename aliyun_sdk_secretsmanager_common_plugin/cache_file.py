@@ -10,7 +10,7 @@ import stat
 import threading
 from typing import Any, Dict, Iterator, NamedTuple, NoReturn, Optional, Tuple
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
@@ -74,7 +74,9 @@ class CacheFile:
         self._clock = clock
         # Guards what is to be written, and who writes; reentrant, since the garbage collector may run code of others.
         self._lock = threading.RLock()
+        self._kept: Dict[str, Tuple[float, Any]] = {}  # all of this process, for a file that is made anew
         self._pending: Dict[str, Tuple[float, Any]] = {}
+        self._lock_file: Optional[int] = None
         self._writing = False
         self._writer: Optional[threading.Thread] = None
         if fcntl is None:
@@ -95,12 +97,16 @@ class CacheFile:
             secret_info: the secret, a ``SecretInfo``.
         """
         with self._lock:
-            self._pending[secret_info.secret_name] = (self._clock.time(), secret_info)
+            self._kept[secret_info.secret_name] = self._pending[secret_info.secret_name] = (
+                self._clock.time(), secret_info)
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Write what is to be written, also what could not be before, in another thread."""
+        """Write what is to be written, also what could not be before, or whose file was deleted, in another thread."""
+        deleted = not os.path.lexists(self._path)
         with self._lock:
+            if deleted and not self._writing:
+                self._pending = dict(self._kept)
             if not self._pending or self._writing:
                 return
             self._writing = True
@@ -138,6 +144,9 @@ class CacheFile:
         """Leave to the parent process what it has to write."""
         self._lock = threading.RLock()
         self._pending, self._writing, self._writer = {}, False, None
+        if self._lock_file is not None:  # else this process would hold the parent's lock, too
+            os.close(self._lock_file)
+            self._lock_file = None
 
     def __repr__(self) -> str:
         return "CacheFile({!r})".format(self._path)
@@ -171,7 +180,11 @@ class CacheFile:
 
     def _write(self, pending: Dict[str, Tuple[float, Any]]) -> None:
         with self._locked():
-            head, cipher, entries = self._open() or _Opened(self._new_head, self._cipher(self._new_head), {})
+            opened = self._open()
+            if opened is None:
+                with self._lock:
+                    pending = dict(self._kept)
+            head, cipher, entries = opened or _Opened(self._new_head, self._cipher(self._new_head), {})
             for name, (read, secret_info) in pending.items():
                 # Another process may have read the secret since; a time that is still to come says nothing.
                 if name in entries and read < entries[name]["read"] <= self._clock.time():
@@ -185,7 +198,7 @@ class CacheFile:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep other processes from writing meanwhile. The lock's file stays: one made anew would be another lock."""
-        descriptor = os.open(self._path + ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        descriptor = self._lock_file = os.open(self._path + ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             deadline = self._clock.monotonic() + LOCK_TIMEOUT
             while True:
@@ -202,6 +215,7 @@ class CacheFile:
             finally:
                 fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child forked meanwhile has the descriptor, too
         finally:
+            self._lock_file = None
             os.close(descriptor)
 
     def _replace(self, content: bytes) -> None:
@@ -222,7 +236,8 @@ class CacheFile:
             raise
         directory = os.open(self._directory(), os.O_RDONLY)
         try:
-            os.fsync(directory)
+            with contextlib.suppress(OSError):  # not every file system can
+                os.fsync(directory)
         finally:
             os.close(directory)
 
@@ -285,14 +300,15 @@ class CacheFile:
                 said = json_object(head[len(_FIRST_LINE):]) or {}
                 n, r, p, salt = said["n"], said["r"], said["p"], base64.b64decode(said["salt"], validate=True)
                 believed = 0 < n * r * p <= LARGEST_COST
-                # An environment variable may hold what is no UTF-8.
-                password = self._password.encode("utf-8", "surrogateescape")
-                key = Scrypt(salt, 32, n, r, p).derive(password) if believed else None
+                scrypt = Scrypt(salt, 32, n, r, p) if believed else None
+            except UnsupportedAlgorithm:
+                self._refuse("the OpenSSL of this Python has no scrypt; take cache_file_path out")
             except (KeyError, TypeError, ValueError):
-                key = None
-            if key is None:
+                scrypt = None
+            if scrypt is None:
                 self._refuse("its second line is damaged; delete the file: it is made anew")
-            cipher = AESGCM(key)
+            # An environment variable may hold what is no UTF-8.
+            cipher = AESGCM(scrypt.derive(self._password.encode("utf-8", "surrogateescape")))
             self._ciphers = {head: cipher}
         return cipher
 

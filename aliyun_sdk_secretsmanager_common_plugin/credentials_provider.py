@@ -58,7 +58,7 @@ class SecretRecoveryStrategy:
     def recover_get_secret(self, secret_name: str) -> Any:
         """Return a ``SecretInfo``, or a ``CacheSecretInfo``, which says when it was read.
 
-        None, unless a subclass says otherwise.
+        None, unless a subclass says otherwise. ``fetch_timeout`` does not bound it: the first read waits for its end.
         """
         return None
 

@@ -211,6 +211,12 @@ class HttpsGateway(Gateway):
         return "{}({}, {})".format(type(self).__name__, self.region_id, self.endpoint)
 
 
+def is_identity_refused(error: Optional[BaseException]) -> bool:
+    """Return whether a shared gateway refused the identity's credentials, so that newer ones may do."""
+    return isinstance(error, ServerException) and error.get_error_code().startswith(
+        ("InvalidSecurityToken", "InvalidAccessKeyId"))
+
+
 class SharedGateway(HttpsGateway):
     """The public or VPC gateway of a region.
 
@@ -229,8 +235,7 @@ class SharedGateway(HttpsGateway):
         try:
             return super().get_secret_value(secret_name, timeout)
         except ServerException as error:
-            refused = error.get_error_code().startswith(("InvalidSecurityToken", "InvalidAccessKeyId"))
-            if not refused or not self._identity.renew():
+            if not is_identity_refused(error) or not self._identity.renew():
                 raise
         return super().get_secret_value(secret_name, timeout)
 

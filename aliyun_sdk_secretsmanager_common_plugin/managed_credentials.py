@@ -1,6 +1,7 @@
 """The facade that plugins hold: cache and refresher behind the settings, the clients' leases, and forks."""
 
 import collections
+import contextlib
 import functools
 import importlib
 import itertools
@@ -18,12 +19,12 @@ from .ak_expire_handler import AKExpireHandler
 from .cache import Cache, Recovered, SecretStats, Subscriber
 from .clock import Clock
 from .exceptions import ConfigurationError, ManagedCredentialsError
-from .gateways import Gateway, UntrustedGateway, gateway_classes
+from .gateways import Gateway, gateway_classes
 from .identities import identity_from, identity_of
 from .lease import Lease
 from .refresher import Refresher, await_exit
 from .secret_info import answer_of
-from .secrets_manager import Fetch, Fetched, LateAnswer, SecretsManager, _is_worth_an_attempt
+from .secrets_manager import Fetch, Fetched, LateAnswer, SecretsManager, is_outage
 from .settings import ConfigLoader, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -327,7 +328,7 @@ class ManagedCredentials:
         try:
             return self._source(secret_name, timeout * (1 - RECOVERY_SHARE), retry, late)
         except (ServerException, ClientException) as error:
-            recovered = self._recover(secret_name, error) if _is_outage(error) else None
+            recovered = self._recover(secret_name, error) if is_outage(error) else None
             if recovered is None:
                 raise
             return recovered
@@ -340,6 +341,7 @@ class ManagedCredentials:
                 if kept is None:
                     continue
                 key = parse_secret(secret_name, answer_of(getattr(kept, "secret_info", kept)))
+                read = (getattr(kept, "refresh_time_stamp", 0) or 0) / 1000.0
             except Exception as error:
                 logger.error("secret %r: what was kept of it cannot be used: %s", secret_name,
                              error if isinstance(error, ManagedCredentialsError) else type(error).__name__)
@@ -347,7 +349,6 @@ class ManagedCredentials:
             if key.expires is not None and key.expires <= _clock.time():
                 logger.warning("secret %r: %r was kept, but has expired", secret_name, key)
                 continue
-            read = getattr(kept, "refresh_time_stamp", 0) / 1000.0
             age = " (read {:.1f} hours ago)".format(max(_clock.time() - read, 0) / 3600) if read else ""
             logger.warning("secret %r: no region answered; until one does, %r%s serves, which was kept: %s",
                            secret_name, key, age, failure)
@@ -417,14 +418,6 @@ def _cache_file(settings: Settings) -> "Optional[CacheFile]":
     return CacheFile(settings.cache_file, _clock)
 
 
-def _is_outage(error: Exception) -> bool:
-    """Return whether nobody answered, or not as Secrets Manager does; a refusal is an answer.
-
-    A certificate that is not trusted is no answer: whoever could forge one could cut the line as well.
-    """
-    return _is_worth_an_attempt(error) or isinstance(error, UntrustedGateway)
-
-
 def _gateways(settings: Settings, identity: Any, secrets_client: Any) -> List[Gateway]:
     """Return the ways to Secrets Manager, the dedicated ones first, being the nearer."""
     if secrets_client is not None:
@@ -467,37 +460,35 @@ _refresher = Refresher(_clock, _release_dropped_clients)
 # locks and sockets of its parent.
 _process = os.getpid()
 _fork_lock = threading.Lock()  # held by the thread that forks, from before to after; guards _forking
-_forking = ()  # type: Tuple[ManagedCredentials, ...]
+# What the parent has to undo, as far as it came: the interpreter forks even if a signal's handler raises amid the hook.
+_forking = contextlib.ExitStack()
 
 
 def _before_fork() -> None:
-    global _forking
     _fork_lock.acquire()
+    _forking.callback(_fork_lock.release)
+    _forking.callback(_refresher.unpark)
     _refresher.park()
-    _forking = _all_instances()
-    for credentials in _forking:
+    instances = _all_instances()
+    for credentials in instances:
         for thread in credentials._secrets_manager.leaving_threads():
             await_exit(thread)
         if credentials._cache_file is not None:
             credentials._cache_file.await_write()
     _instances_lock.acquire()
-    for credentials in _forking:
+    _forking.callback(_instances_lock.release)
+    for credentials in instances:
         credentials._cache.before_fork()
+        _forking.callback(credentials._cache.after_fork_in_parent)
 
 
 def _after_fork_in_parent() -> None:
-    global _forking
-    for credentials in _forking:
-        credentials._cache.after_fork_in_parent()
-    _forking = ()
-    _instances_lock.release()
-    _refresher.unpark()
-    _fork_lock.release()
+    _forking.close()
 
 
 def _after_fork_in_child() -> None:
     global _process, _forking, _fork_lock, _instances_lock, _default_lock
-    _forking = ()
+    _forking = contextlib.ExitStack()
     _fork_lock, _instances_lock, _default_lock = threading.Lock(), threading.RLock(), threading.RLock()
     _refresher.forget()
     for credentials in _all_instances():

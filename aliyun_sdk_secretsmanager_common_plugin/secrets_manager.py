@@ -15,7 +15,7 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 from .access_key import AccessKey, parse_secret
 from .clock import Clock
 from .exceptions import ConfigurationError, ManagedCredentialsError
-from .gateways import Gateway, UntrustedGateway
+from .gateways import Gateway, UntrustedGateway, is_identity_refused
 from .identities import IdentityError
 
 logger = logging.getLogger(__name__)
@@ -122,20 +122,23 @@ class SecretsManager:
             raise ConfigurationError("the settings name no gateway of Secrets Manager; set cache_client_region_id")
         delays: Iterator[float] = itertools.chain((0.5, 1.0, 2.0), itertools.repeat(4.0)) if retry else iter(())
         inquiry = _Inquiry(self, self._clock, secret_name, timeout, late)
+        refusal: Optional[BaseException] = None
         try:
             while True:
                 fetched, errors = inquiry.ask_regions()
                 if fetched is not None:
                     return fetched
+                if not is_outage(errors[-1]):
+                    refusal = errors[-1]  # in the next round its gateway may have to wait its turn
                 delay = equal_jitter(next(delays, 0.0))
                 pause = max(delay, self.pause(secret_name))
                 hopeful = is_worth_a_region(errors[-1]) and any(_is_worth_an_attempt(error) for error in errors)
                 if not hopeful or not delay or pause >= inquiry.deadline - self._clock.monotonic():
-                    raise errors[-1]
+                    raise refusal or errors[-1]
                 self._clock.sleep(pause)
         finally:
             self._leave(inquiry)
-            errors = []  # no reference cycle with the traceback
+            errors, refusal = [], None  # no reference cycle with the traceback
 
     def in_order(self) -> List[Gateway]:
         """Return the gateways as they are to be asked: the last good one, healthy ones, the others; near before far.
@@ -182,7 +185,9 @@ class SecretsManager:
             self._leaving.append(request.thread)
             if request.fetched is None:
                 failed = self._failed.get(asked_by.secret_name, [])
-                self._failed[asked_by.secret_name] = (failed + [self._clock.monotonic()])[-MOST_REQUESTS:]
+                # Where an identity is refused, its gateway may ask twice, and will at its next turn.
+                turns = MOST_REQUESTS if is_identity_refused(request.error) else 1
+                self._failed[asked_by.secret_name] = (failed + turns * [self._clock.monotonic()])[-MOST_REQUESTS:]
                 self._unwell.add(request.gateway)
             else:
                 self._failed.pop(asked_by.secret_name, None)
@@ -263,7 +268,7 @@ class _Inquiry:
                 self._clock.monotonic() - self._began,
             ))
         errors, self._errors = self._errors, []
-        errors.sort(key=is_worth_a_region, reverse=True)  # a final one is the one to raise
+        errors.sort(key=lambda error: (is_worth_a_region(error), is_outage(error)), reverse=True)  # the last is raised
         return None, errors
 
     def hand_over(self, request: "_Request") -> None:
@@ -387,6 +392,14 @@ def is_worth_a_region(error: BaseException) -> bool:
         return (error.get_http_status() or 0) >= 500 or error.get_http_status() == 429 \
             or error.get_error_code() in _RETRYABLE_CODES + (_UNKNOWN_CLIENT_KEY,)
     return isinstance(error, ClientException)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Return whether nobody answered, or not as Secrets Manager does, or it throttles; a refusal is an answer.
+
+    A certificate that is not trusted is no answer: whoever could forge one could cut the line as well.
+    """
+    return _is_worth_an_attempt(error) or isinstance(error, UntrustedGateway)
 
 
 def is_throttling(error: BaseException) -> bool:

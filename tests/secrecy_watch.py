@@ -23,7 +23,6 @@ import pytest
 from aliyun_sdk_secretsmanager_testing.faults import Fault
 
 from . import terminal
-from .common.fakes import everything_in
 
 MASK = "********"
 # Shorter ones, those of few characters, and those of a word's length without a digit cannot be told from other text.
@@ -142,6 +141,8 @@ class Watch:
 
     def _search(self):
         shown, self._shown, self._length = self._shown, [], 0
+        if not self._ledger.found_in("\n".join(text for _, text in shown)):
+            return
         for where, text in shown:
             for form in self._ledger.found_in(text):
                 at = text.index(form)
@@ -207,6 +208,18 @@ def forms_of(private_key):
             yield line
 
 
+def chain_of(error):
+    """Return what a report of an error could show, and of its causes, be they suppressed or not."""
+    chain = []
+    pending = [error]
+    while pending:
+        one = pending.pop()
+        if one is not None and not any(one is other for other in chain):
+            chain.append(one)
+            pending += [one.__cause__, one.__context__]
+    return "\n".join("{} {!r} {}".format(one, one, vars(one)) for one in chain)
+
+
 def watch_logs():
     """Have all records seen, whatever the levels, once the filters of their loggers are through with them."""
     is_enabled_for, call_handlers = logging.Logger.isEnabledFor, logging.Logger.callHandlers
@@ -217,7 +230,7 @@ def watch_logs():
         except Exception:
             text = ""  # a broken record: logging itself reports it
         if record.exc_info and record.exc_info[1] is not None:
-            text += "\n" + everything_in(record.exc_info[1])
+            text += "\n" + chain_of(record.exc_info[1])
         prefix = OUR_RECORD if record.name.startswith(PACKAGES) else SDK_RECORD
         watch.show(prefix + record.name, "\n".join(filter(None, (text, record.exc_text, record.stack_info))))
         if is_enabled_for(logger, record.levelno):
@@ -232,7 +245,7 @@ def watch_errors_and_output():
 
     def of_raises(_, context, kind, error, traceback):
         if error is not None:
-            watch.show("an exception", everything_in(error))
+            watch.show("an exception", chain_of(error))
 
     def of_output(shown, *args, **kwargs):
         for text in shown:
@@ -265,7 +278,7 @@ def pytest_runtest_makereport(item, call):
     if call.when == "call":
         watch.scan_objects()
     if call.excinfo is not None:
-        watch.show("an exception", everything_in(call.excinfo.value))
+        watch.show("an exception", chain_of(call.excinfo.value))
     for title, text in report.sections:
         if title in ("Captured stdout " + call.when, "Captured stderr " + call.when):
             watch.show("the output", text)

@@ -510,6 +510,16 @@ class TestFailedWrite:
         assert make().recover_get_secret(NAME).secret_info == secret(3)
         assert make().recover_get_secret(OTHER).secret_info == secret(2, OTHER)
 
+    def test_of_a_file_that_was_deleted_makes_it_anew_with_all_keys(self, make, path):
+        file = make()
+        write(file, secret(1), secret(2, OTHER))
+        os.unlink(path)
+        file.catch_up()
+        wait(file)
+
+        assert make().recover_get_secret(NAME).secret_info == secret(1)
+        assert make().recover_get_secret(OTHER).secret_info == secret(2, OTHER)
+
     def test_for_want_of_threads_is_a_warning(self, make, monkeypatch, caplog):
         file = make()
 
@@ -864,9 +874,10 @@ class TestRecoveredKey:
 
         assert world.cache.renew(NAME, first) == key("B")
 
-    def test_is_not_kept_for_the_next_client(self, world):
+    def test_serves_the_next_client_which_need_not_wait_for_the_outage_again(self, world):
         world.cache.get(NAME)
         world.cache.retire(NAME)
-        world.answers.append(Fetched(1, key("B")))
 
-        assert world.cache.get(NAME) == key("B")
+        assert world.cache.get(NAME) == key("A")
+        assert world.cache.stats()[NAME].fetches == 1
+        assert world.scheduled[-1] == 2

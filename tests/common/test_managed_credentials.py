@@ -12,6 +12,7 @@ import textwrap
 import threading
 import traceback
 import weakref
+from unittest import mock
 
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
@@ -612,6 +613,17 @@ class TestFork:
 
         assert keys == (key("a"), key("o"))
         assert asked == [NAME, OTHER]
+
+    def test_goes_on_where_a_signal_interrupted_the_preparation_of_one(self, suite, monkeypatch):
+        client = suite.client()
+
+        with monkeypatch.context() as interrupted:
+            interrupted.setattr(module.SecretsManager, "leaving_threads", mock.Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                module._before_fork()
+            module._after_fork_in_parent()
+
+        assert in_child(client.key) == key("a")
 
     def test_child_that_reads_has_a_refresher_of_its_own(self, suite):
         client = suite.client()

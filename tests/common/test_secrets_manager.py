@@ -600,6 +600,14 @@ class TestRetry:
 
         assert clock.sleeps
 
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    def test_ends_with_the_refusal_of_one_region_whichever_it_is(self, clock, order):
+        errors = WORTH_ANOTHER_REGION[0], identity_error(retryable=False)
+        world = World(clock, *[errors[at] for at in order])
+
+        with pytest.raises(IdentityError):
+            world.fetch(retry=True)
+
     def test_stops_at_a_final_error(self, clock):
         world = World(clock, WORTH_ANOTHER_REGION[0])
 
@@ -640,6 +648,15 @@ class TestPace:
 
         assert min(later - earlier for earlier, later in zip(world.begun, world.begun[3:])) >= module.PACE
         assert {gateway.region_id for gateway in world.gateways} == set(world.log)
+
+    def test_a_refused_identity_counts_as_three_since_its_gateway_may_ask_twice(self, clock, failing):
+        world = failing(1, ServerException("InvalidSecurityToken.Expired", "it has expired", http_status=400))
+
+        for _ in range(2):
+            with pytest.raises(ServerException):
+                world.fetch(timeout=2.0)
+
+        assert world.begun[1] - world.begun[0] >= module.PACE
 
     def test_a_region_after_the_third_is_asked_when_it_may_be(self, clock):
         world = World(clock, *[WORTH_ANOTHER_REGION[0]] * 3 + [answer(A)])
