@@ -285,6 +285,11 @@ class Cache:
             if name in self._entries:
                 self._entries[name].idle = True
 
+    def cool(self, name: str) -> None:
+        """Let the next read of a secret schedule its refresh, since there is no thread for it now."""
+        with self._lock:
+            self._keys.pop(name, None)
+
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call ``subscriber(name, key)`` on every new key, in the thread that fetched it or tells of one before it."""
         self._subscribers.append(subscriber)

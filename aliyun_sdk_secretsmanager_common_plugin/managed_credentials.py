@@ -368,7 +368,8 @@ class ManagedCredentials:
         with self._lock:  # so that none is scheduled that was released since
             if self._cache.is_idle(secret_name):
                 return
-            _refresher.schedule((self._cache.refresh, secret_name), seconds)
+            if not _refresher.schedule((self._cache.refresh, secret_name), seconds):
+                self._cache.cool(secret_name)
         logger.debug("secret %r: the next refresh is due in %.1f s", secret_name, seconds)
 
     def _release(self, tokens: List[int]) -> None:

@@ -53,12 +53,17 @@ class Refresher:
         self._parked = False
         self._thread: Optional[threading.Thread] = None
 
-    def schedule(self, job: Job, seconds: float) -> None:
-        """Run ``job`` after ``seconds``, instead of when it was scheduled before; start the thread if needed."""
+    def schedule(self, job: Job, seconds: float) -> bool:
+        """Run ``job`` after ``seconds``, instead of when it was scheduled before; start the thread if needed.
+
+        Returns:
+            Whether there is the thread; if not, the next call tries again.
+        """
         with self._changed:
             self._put(job, seconds)
             self._start_thread()
             self._changed.notify_all()
+            return self._thread is not None
 
     def cancel(self, job: Job) -> None:
         """Forget ``job``; with the last one the thread ends."""

@@ -170,7 +170,6 @@ class CacheMachine(RuleBasedStateMachine):
         self.patch.setattr(module, "_instances_lock", self.threads.RLock())
         self.patch.setattr(module, "_default_lock", self.threads.RLock())
         self.patch.setattr(module, "_fork_lock", self.threads.Lock())
-        self.patch.setattr(self.refresher, "schedule", self.schedule)
         self.credentials = ManagedCredentials(
             Settings(refresh_interval=INTERVAL, fetch_timeout=FETCH_TIMEOUT, renew_timeout=RENEW_TIMEOUT), self.fetch)
         self.cache = self.credentials._cache
@@ -186,7 +185,6 @@ class CacheMachine(RuleBasedStateMachine):
         self.in_vain = {}  # by name, the last fetch that brought nothing
         self.refresh_failures = {}  # by name, how many refreshes failed in a row, and when the last did by both clocks
         self.hastened = set()  # names whose next refresh may come before its backoff is over
-        self.suspended = set()  # what was scheduled where no thread could be started, until one is
         self.reads = 0
         self.is_quiet = True  # nobody uses a secret
         self.stalled = 0.0  # for how long no thread ran, though time went on
@@ -269,13 +267,6 @@ class CacheMachine(RuleBasedStateMachine):
     def end_cool_down(self, name):
         if name in self.in_vain:
             self.in_vain[name].is_over = True
-
-    def schedule(self, job, seconds):
-        type(self.refresher).schedule(self.refresher, job, seconds)
-        if self.refresher._thread is None:
-            self.suspended.add(job[1])
-        else:
-            self.suspended.clear()
 
     def be_told(self, name, key):
         self.told[name] = key
@@ -552,15 +543,14 @@ class CacheMachine(RuleBasedStateMachine):
     def check_schedule(self, name, running):
         job = (self.cache.refresh, name)
         self.check(job in self.refresher._jobs, "{}: not scheduled", name)
-        self.check(REFRESHER in running or name in self.suspended, "{}: nobody refreshes it", name)
+        self.check(REFRESHER in running, "{}: nobody refreshes it", name)
         due = self.refresher._jobs.get(job)
         if due is None:
             self.check(REFRESH in running, "{}: its refresh does not run", name)
         else:
             wait = min(due.monotonic - self.clock.monotonic(), due.time - self.clock.time())
             self.check(wait <= INTERVAL, "{}: due in {} s", name, wait)
-            self.check(wait > -ROUNDING or name in self.suspended or self.clock.monotonic() - self.jumped_at <= WAKE_UP,
-                       "{}: over due", name)
+            self.check(wait > -ROUNDING or self.clock.monotonic() - self.jumped_at <= WAKE_UP, "{}: over due", name)
 
     def check_key(self, call, key):
         self.check_whole(call.name, key)
@@ -613,7 +603,7 @@ class CacheMachine(RuleBasedStateMachine):
         self.pass_time(FETCH_TIMEOUT + LONGEST_COOL_DOWN)
         self.promises_are_kept()
         assert not self.calls, "still waiting"
-        refreshed = set(self.cache._keys) - self.suspended
+        refreshed = list(self.cache._keys)
         if refreshed:
             for name in refreshed:
                 self.secrets.rotate(name)
@@ -631,7 +621,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     def nothing_remains(self):
         """The program lets go of all."""
-        if self.clients and not self.lost_clients and not self.suspended and self.reads % 2:
+        if self.clients and not self.lost_clients and self.reads % 2:
             del self.clients[:]
         else:
             self.call("close", None, self.credentials.close, None)
