@@ -5,6 +5,7 @@ import itertools
 import threading
 import traceback
 
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from aliyun_sdk_secretsmanager_common_plugin.access_key import AccessKey
@@ -13,7 +14,9 @@ from aliyun_sdk_secretsmanager_common_plugin.secrets_manager import Fetched
 # How long a test waits for what another thread is to do; only a broken product takes as long.
 PATIENCE = 10
 
-quick = hypothesis_settings(max_examples=50, deadline=None, database=None)
+# A busy machine is no fault of a test.
+quick = hypothesis_settings(
+    max_examples=50, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def key(name, token=None, **dates):
