@@ -14,6 +14,8 @@ from oss2 import utils
 from aliyun_sdk_secretsmanager_common_plugin import ReplayError
 from aliyun_sdk_secretsmanager_oss_plugin.bodies import INNER, ReplayableBody
 
+from ..common.fakes import quick
+
 BUFFER = 100
 SPOOL = 400
 
@@ -88,6 +90,7 @@ def read_all(data, amount):
 
 
 @pytest.mark.parametrize("kind", sorted(BODIES))
+@quick
 @given(content=CONTENTS, first=st.integers(0, 4 * BUFFER), amount=st.integers(1, 50), crc=st.booleans(),
        progress=st.booleans(), replays=st.integers(1, 3))
 def test_body_is_whole_again_wherever_the_first_attempt_stopped(kind, content, first, amount, crc, progress, replays):
