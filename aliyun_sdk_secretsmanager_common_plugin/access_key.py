@@ -117,22 +117,31 @@ def parse_secret(secret_name: str, answer: Mapping[str, Any]) -> AccessKey:
         data["AccessKeySecret"].strip(),
         token if isinstance(token, str) and token else None,
         str(answer.get("VersionId") or ""),
-        _epoch(answer.get("NextRotationDate")),
-        _epoch(data.get("ExpireTimestamp")),
+        _epoch_or_none(answer.get("NextRotationDate")),
+        _epoch_or_none(data.get("ExpireTimestamp")),
         SecretInfo.from_answer(secret_name, answer),
     )
 
 
-def _epoch(date: Any) -> Optional[float]:
+def epoch(date: str) -> float:
+    """Return a date of Secrets Manager in seconds since the epoch.
+
+    Raises:
+        ValueError: it is none.
+    """
+    # Not by strptime: a child that is forked while a thread holds its lock, the process's only one, would hang.
+    fields = _DATE.match(date)
+    if fields is None:
+        raise ValueError("{!r} is no date such as 2026-11-21T10:00:00Z".format(date))
+    year, month, day, hour, minute, second = map(int, fields.groups())
+    return float(calendar.timegm(datetime.datetime(year, month, day, hour, minute, second).timetuple()))
+
+
+def _epoch_or_none(date: Any) -> Optional[float]:
     """Return a date of Secrets Manager (UTC text, or milliseconds) in seconds since the epoch, None if it is none."""
     try:
         if isinstance(date, (int, float)) and not isinstance(date, bool):
             return date / 1000.0
-        # Not by strptime: a child that is forked while a thread holds its lock, the process's only one, would hang.
-        fields = _DATE.match(date)
-        if fields is None:
-            return None
-        year, month, day, hour, minute, second = map(int, fields.groups())
-        return float(calendar.timegm(datetime.datetime(year, month, day, hour, minute, second).timetuple()))
+        return epoch(date)
     except (TypeError, ValueError, OverflowError):
         return None

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from .clock import Clock
 from .exceptions import ConfigurationError
-from .refresher import await_exit
 from .secrecy import json_object
 from .secret_info import CacheSecretInfo, SecretInfo, answer_of
 from .settings import CacheFileSettings
+from .threads import await_exit
 
 try:
     import fcntl
@@ -183,7 +183,7 @@ class CacheFile:
             opened = self._open()
             if opened is None:
                 with self._lock:
-                    pending = dict(self._kept)
+                    pending = dict(pending, **self._kept)
             head, cipher, entries = opened or _Opened(self._new_head, self._cipher(self._new_head), {})
             for name, (read, secret_info) in pending.items():
                 # Another process may have read the secret since; a time that is still to come says nothing.

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Optional, Tuple, Union
 from aliyunsdkcore.acs_exception import error_code
 from aliyunsdkcore.acs_exception.exceptions import ClientException
 
+from . import threads
 from .access_key import AccessKey
 from .client_key import ClientKey, load_client_key
 from .exceptions import ConfigurationError
@@ -277,12 +278,9 @@ class _Question:
 
     def start(self) -> None:
         try:
-            threading.Thread(target=self._run, name=ASKING_THREAD, daemon=True).start()
+            threads.start(threading.Thread(target=self._run, name=ASKING_THREAD, daemon=True))
         except RuntimeError as error:
-            if threading.main_thread().is_alive():  # the system gives no more threads
-                self._end(NoCredentials("cannot ask: {}".format(error), retryable=True))
-            else:  # Python 3.12 gives none to atexit handlers
-                self._run()
+            self._end(NoCredentials("cannot ask: {}".format(error), retryable=True))
 
     def has_ended(self) -> bool:
         return self._ended.is_set()

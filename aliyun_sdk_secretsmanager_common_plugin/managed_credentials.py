@@ -22,10 +22,11 @@ from .exceptions import ConfigurationError, ManagedCredentialsError
 from .gateways import Gateway, gateway_classes
 from .identities import identity_from, identity_of
 from .lease import Lease
-from .refresher import Refresher, await_exit
+from .refresher import Refresher
 from .secret_info import answer_of
 from .secrets_manager import Fetch, Fetched, LateAnswer, SecretsManager, is_outage
 from .settings import ConfigLoader, Settings, load_settings
+from .threads import await_exit
 
 if TYPE_CHECKING:
     from .cache_file import CacheFile
@@ -37,7 +38,6 @@ PRELOADING_THREADS = 8
 RECOVERY_SHARE = 0.05
 # What fetches import.
 FETCHES_IMPORT = (
-    "_strptime",
     "aliyunsdkcore.auth.signers.access_key_signer",
     "aliyunsdkcore.auth.signers.sts_token_signer",
     "aliyunsdkkms.request.v20160120.GetSecretValueRequest",

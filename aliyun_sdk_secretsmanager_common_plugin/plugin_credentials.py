@@ -1,13 +1,12 @@
 """Id and secret in a secret's value, as plugins of their own read them, and a secret made of them."""
 
-import calendar
 import json
 import sys
 import time
 import uuid
 from typing import Any, Optional
 
-from .access_key import DATE
+from .access_key import DATE, epoch
 from .exceptions import SecretFormatError
 from .secrecy import json_object, mask_access_key_id
 from .secret_info import SecretInfo
@@ -119,4 +118,4 @@ def milliseconds(date: str) -> float:
     Raises:
         ValueError: it is none.
     """
-    return calendar.timegm(time.strptime(date, DATE)) * 1000.0
+    return epoch(date) * 1000.0

@@ -3,12 +3,11 @@
 import heapq
 import itertools
 import logging
-import os
 import threading
-import time
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .clock import Clock
+from .threads import await_exit
 
 logger = logging.getLogger(__name__)
 
@@ -191,14 +190,3 @@ class Refresher:
                     else:
                         del self._jobs[job]
                 self._changed.notify_all()
-
-
-def await_exit(thread: threading.Thread) -> None:
-    """Wait until the system's thread of one that ended is gone, too: CPython counts those before a fork (Linux)."""
-    native_id = getattr(thread, "native_id", None)
-    if native_id is None or native_id == threading.get_native_id():  # Python 3.7; a greenlet
-        return
-    task = "/proc/self/task/{}".format(native_id)
-    deadline = time.monotonic() + 0.1
-    while os.path.exists(task) and time.monotonic() < deadline:
-        time.sleep(0.0002)

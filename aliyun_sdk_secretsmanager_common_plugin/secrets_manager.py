@@ -12,6 +12,7 @@ from typing import Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, 
 from aliyunsdkcore.acs_exception import error_code
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
+from . import threads
 from .access_key import AccessKey, parse_secret
 from .clock import Clock
 from .exceptions import ConfigurationError, ManagedCredentialsError
@@ -361,13 +362,10 @@ class _Request:
 
     def start(self) -> None:
         try:
-            self.thread.start()
+            threads.start(self.thread)
         except RuntimeError as error:
-            if threading.main_thread().is_alive():  # the system gives no more threads
-                self.error = ClientException(error_code.SDK_HTTP_ERROR, "cannot ask Secrets Manager: {}".format(error))
-                self._secrets_manager.finish(self)
-            else:  # Python 3.12 gives none to atexit handlers
-                self._run()
+            self.error = ClientException(error_code.SDK_HTTP_ERROR, "cannot ask Secrets Manager: {}".format(error))
+            self._secrets_manager.finish(self)
 
     def _run(self) -> None:
         secret_name, gateway = self.key

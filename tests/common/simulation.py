@@ -219,8 +219,6 @@ class Threads:
     def current_thread(self):
         return self.current
 
-    main_thread = staticmethod(threading.main_thread)
-
     # What the module queue has.
 
     Empty = queue.Empty

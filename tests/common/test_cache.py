@@ -14,7 +14,7 @@ from aliyun_sdk_secretsmanager_common_plugin import cache as cache_module
 from aliyun_sdk_secretsmanager_common_plugin.cache import Cache
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager import Fetched
 
-from .fakes import FakeClock, Gate, Running, Source, Threading, key, quick
+from .fakes import FakeClock, Gate, Running, Source, key, quick
 
 NAME = "app/key"
 INTERVAL = 3600.0
@@ -48,21 +48,6 @@ class World:
 @pytest.fixture
 def world(clock):
     return World(clock)
-
-
-@pytest.fixture
-def read_world(world):
-    """The world, with key A read."""
-    world.cache.get(NAME)
-    return world
-
-
-@pytest.fixture
-def waits(monkeypatch):
-    """Counts who waits, and which locks are held, of caches that are made later."""
-    fake = Threading()
-    monkeypatch.setattr(cache_module, "threading", fake)
-    return fake
 
 
 class TestFirstRead:

@@ -7,11 +7,10 @@ import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException
 
 from aliyun_sdk_secretsmanager_common_plugin import AccessKey, SecretStats
-from aliyun_sdk_secretsmanager_common_plugin import cache as cache_module
 from aliyun_sdk_secretsmanager_common_plugin.cache import Cache, Recovered
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager import Fetched
 
-from .fakes import PATIENCE, Gate, Running, Source, Threading, key
+from .fakes import PATIENCE, Gate, Running, Source, key
 
 NAME = "app/key"
 A, B, C = key("A"), key("B"), key("C")
@@ -43,21 +42,6 @@ class World:
 @pytest.fixture
 def world(clock):
     return World(clock)
-
-
-@pytest.fixture
-def read_world(world):
-    """The world, with key A read."""
-    world.cache.get(NAME)
-    return world
-
-
-@pytest.fixture
-def waits(monkeypatch):
-    """Counts who waits, and which locks are held, of caches that are made later."""
-    fake = Threading()
-    monkeypatch.setattr(cache_module, "threading", fake)
-    return fake
 
 
 class TestStats:

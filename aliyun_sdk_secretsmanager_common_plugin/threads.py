@@ -1,0 +1,30 @@
+"""Threads at the end of the interpreter, and before a fork."""
+
+import os
+import threading
+import time
+
+
+def start(thread: threading.Thread) -> None:
+    """Start a thread; in ``atexit`` handlers, to which Python 3.12 gives no thread, run it in this one.
+
+    Raises:
+        RuntimeError: the system gives no more threads.
+    """
+    try:
+        thread.start()
+    except RuntimeError:
+        if threading.main_thread().is_alive():
+            raise
+        thread.run()
+
+
+def await_exit(thread: threading.Thread) -> None:
+    """Wait until the system's thread of one that ended is gone, too: CPython counts those before a fork (Linux)."""
+    native_id = getattr(thread, "native_id", None)
+    if native_id is None or native_id == threading.get_native_id():  # Python 3.7; a greenlet
+        return
+    task = "/proc/self/task/{}".format(native_id)
+    deadline = time.monotonic() + 0.1
+    while os.path.exists(task) and time.monotonic() < deadline:
+        time.sleep(0.0002)
