@@ -484,7 +484,7 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_parent() -> None:
-    _forking.close()
+    _forking.pop_all().close()  # of this fork alone: the next one begins once _fork_lock is free
 
 
 def _after_fork_in_child() -> None:

@@ -752,6 +752,39 @@ class TestFork:
 
         assert in_threads([lambda: in_child(client.key)] * 6) == [key("a")] * 6
 
+    @pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="only where there are hooks")
+    def test_the_end_of_one_fork_undoes_nothing_of_the_next(self, suite, monkeypatch):
+        class ForkLock:
+            """Is taken for the next fork before ``release`` returns."""
+
+            lock = threading.Lock()
+            acquire = lock.acquire
+            next = None
+
+            def release(self):
+                self.lock.release()
+                if self.next is None:
+                    self.next = Running(self.fork)
+                    assert self.prepared.wait(PATIENCE)
+
+            def fork(self):
+                module._before_fork()
+                self.prepared.set()
+                assert self.ended.wait(PATIENCE)
+                assert self.lock.locked()
+                module._after_fork_in_parent()
+
+        fork_lock = ForkLock()
+        fork_lock.prepared, fork_lock.ended = threading.Event(), threading.Event()
+        monkeypatch.setattr(module, "_fork_lock", fork_lock)
+
+        module._before_fork()
+        module._after_fork_in_parent()
+        fork_lock.ended.set()
+
+        fork_lock.next.result()
+        assert not fork_lock.lock.locked()
+
     def test_fork_during_a_first_read_in_another_thread(self, suite):
         """The child has no such flight: it reads by itself."""
         client = suite.client()
