@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 import threading
 
 import pytest
@@ -15,6 +16,9 @@ SECRET = "app/key"
 
 
 def pytest_configure():
+    # Else each worker, and each program that a test starts, would compile everything again.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # A shell's background jobs ignore it, and so would the programs that tests start and interrupt.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

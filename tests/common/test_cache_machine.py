@@ -672,6 +672,7 @@ def changed(sound, text, replacement):
     return module
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("breakage", sorted(BREAKAGES))
 def test_the_machine_finds(breakage):
     sound, text, replacement = BREAKAGES[breakage]
