@@ -13,11 +13,20 @@ from urllib.parse import urlsplit
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
 from .access_key import DATE, parse_secret
+from .clock import Clock
 from .exceptions import ManagedCredentialsError
 from .gateways import Gateway, gateway_classes, proxy_of
 from .identities import Identity, identity_of
 from .secrecy import mask_access_key_id
-from .settings import ConfigLoader, DedicatedGatewaySettings, Settings, SharedGatewaySettings, load_settings, system_ca
+from .settings import (
+    CacheFileSettings,
+    ConfigLoader,
+    DedicatedGatewaySettings,
+    Settings,
+    SharedGatewaySettings,
+    load_settings,
+    system_ca,
+)
 
 # A certificate that ends sooner is worth a warning.
 CERTIFICATE_DAYS = 30
@@ -32,7 +41,7 @@ class Step(NamedTuple):
     """One step, done.
 
     Attributes:
-        step: ``file``, ``identity``, ``gateway``, ``secret`` or ``key``.
+        step: ``file``, ``cache file``, ``identity``, ``gateway``, ``secret`` or ``key``.
         subject: what was tried: a path, a gateway, a secret.
         ok: whether it went well.
         detail: what was found, or the error and what to do; warnings stand on lines of their own.
@@ -78,6 +87,8 @@ def check(config: Optional[str] = None, secret_names: Sequence[str] = ()) -> Ite
     yield step if settings is None or os.path.exists(path) else step._replace(subject="the environment")
     if settings is None:
         return
+    if settings.cache_file is not None:
+        yield _try("cache file", settings.cache_file.path, _open, settings.cache_file)[0]
     identity = None
     if settings.shared_gateways:
         step, identity = _try("identity", "credentials_type=" + settings.identity.credentials_type, _identify, settings)
@@ -164,6 +175,14 @@ def _load(config: Optional[str]) -> _Finding:
     return _Finding(settings, "{} dedicated and {} shared gateways; secret_names: {}".format(
         len(settings.dedicated_gateways), len(settings.shared_gateways), ", ".join(settings.secret_names) or "none"),
         {})
+
+
+def _open(settings: CacheFileSettings) -> _Finding:
+    from .cache_file import CacheFile
+
+    CacheFile(settings, Clock())
+    there = os.path.lexists(settings.path)
+    return _Finding(None, "the password opens it" if there else "not there yet; the first read makes it", {})
 
 
 def _identify(settings: Settings) -> _Finding:

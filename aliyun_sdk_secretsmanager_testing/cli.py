@@ -57,7 +57,7 @@ def _group() -> Any:
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
     @click.argument("secrets", metavar="[SECRET]...", nargs=-1)
     def check(config: Optional[str], as_json: bool, secrets: Tuple[str, ...]) -> None:
-        """Try the configuration: the file, the identity, each gateway, each SECRET and the key in it.
+        """Try the configuration: the file, the cache file, the identity, each gateway, each SECRET and the key in it.
 
         Without SECRET those of secret_names are read. Exits with 0 only if every step went well.
         """

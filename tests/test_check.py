@@ -15,6 +15,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
 from aliyun_sdk_secretsmanager_common_plugin import check as check_module
 from aliyun_sdk_secretsmanager_common_plugin.check import check
 from aliyun_sdk_secretsmanager_common_plugin.identities import Identity
@@ -276,6 +277,33 @@ class TestFile:
 
     def test_of_the_usual_name_in_the_working_directory(self, cloud, run, properties):
         assert run(SECRET).exit_code == 0
+
+
+class TestCacheFile:
+    @pytest.fixture
+    def path(self, cloud, tmp_path, monkeypatch):
+        monkeypatch.setenv("PASSWORD", "a password of 4 words")
+        return cloud.write_properties(tmp_path, cache_file_path=str(tmp_path / "keys.cache"),
+                                      cache_file_password_from_env_variable="PASSWORD", secret_names=SECRET)
+
+    def test_that_is_right(self, outcome, path):
+        before = outcome(path).of("cache file")
+        with ManagedCredentials.from_properties(path) as credentials:
+            credentials.get(SECRET)
+        after = outcome(path).of("cache file")
+
+        assert [step["detail"] for step in before + after] == [
+            "not there yet; the first read makes it", "the password opens it"]
+
+    def test_that_the_password_does_not_open(self, outcome, path, tmp_path, monkeypatch):
+        with ManagedCredentials.from_properties(path) as credentials:
+            credentials.get(SECRET)
+        monkeypatch.setenv("PASSWORD", "another one")
+
+        found = outcome(path)
+
+        assert found.failed() == ["cache file"]
+        assert str(tmp_path / "keys.cache") in found.error() and "the password does not open it" in found.error()
 
 
 class TestIdentity:
