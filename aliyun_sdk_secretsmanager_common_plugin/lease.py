@@ -89,10 +89,9 @@ class Lease:
         key = self.access_key()
 
         rejected: Set[AccessKey] = set()
-        waits, was_accepted = iter(WAITS), False
-        error: Optional[Exception] = None
-        renewal: Optional[Renewal] = None
-        failure: Any = None
+        error: Optional[Exception]
+        renewal: Optional[Renewal]
+        failure: Any
 
         def pull() -> AccessKey:
             nonlocal key
