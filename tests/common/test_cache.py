@@ -160,6 +160,22 @@ class TestFirstRead:
             assert world.asked() == asked
             world.clock.advance(0.02)
 
+    def test_cool_down_after_a_read_that_hung_is_a_quarter_of_a_second(self, world, longest_jitter):
+        """Secrets Manager may have come back since it was asked."""
+        def hang(asked):
+            world.clock.advance(asked.timeout)
+            return ERRORS[1]
+
+        world.source.answer = hang
+        for asked in (1, 2, 3):
+            with pytest.raises(ClientException):
+                world.cache.get(NAME)
+            world.clock.advance(0.24)
+            with pytest.raises(ClientException):
+                world.cache.get(NAME)
+            assert world.asked() == asked
+            world.clock.advance(0.02)
+
     def test_one_secrets_failure_is_not_anothers(self, world):
         world.source.answer = lambda asked: ERRORS[0] if asked.name == "bad" else A
         with pytest.raises(ServerException):
@@ -578,6 +594,28 @@ class TestCoolDown:
 
         cool_downs(fruitless, DELAYS)
 
+    def test_two_calls_that_are_accepted_at_once_clear_it(self, fruitless):
+        """The one finds a cool-down that the other ends before it has the lock."""
+        cache = fruitless.cache
+        fruitless.renew(A)
+
+        class Lock:
+            def __init__(self):
+                self._lock = cache._lock
+
+            def __enter__(self):
+                cache._lock = self._lock
+                cache.accepted(NAME, A)
+
+            def __exit__(self, *exc_info):
+                pass
+
+        cache._lock = Lock()
+        cache.accepted(NAME, A)
+
+        fruitless.source.answer = B
+        assert fruitless.renew(A) is B
+
     def test_call_accepted_with_a_former_key_does_not_clear_it(self, fruitless):
         fruitless.renew(A)
 
@@ -621,6 +659,7 @@ class TestHungSecretsManager:
 
         assert renewal.key is None
         assert isinstance(renewal.error, ClientException)
+        assert NAME in str(renewal.error)
         assert leader.alive()
         gate.open()
         assert leader.result() is B
@@ -715,9 +754,15 @@ class TestRefresh:
     def test_stores_a_new_key(self, read_world):
         read_world.source.answer = B
 
-        read_world.cache.refresh(NAME)
+        assert read_world.cache.refresh(NAME) is True
 
         assert read_world.cache.get(NAME) is B
+
+    def test_asks_each_region_once_within_renew_timeout(self, read_world):
+        read_world.cache.refresh(NAME)
+
+        asked = read_world.source.asked[-1]
+        assert (asked.name, asked.timeout, asked.retry) == (NAME, RENEW_TIMEOUT, False)
 
     def test_schedules_the_next(self, read_world):
         del read_world.scheduled[:]
@@ -734,9 +779,9 @@ class TestRefresh:
         gate.wait_entered()
         del read_world.scheduled[:]
 
-        Running(lambda: read_world.cache.refresh(NAME)).result()
+        assert Running(lambda: read_world.cache.refresh(NAME)).result() is False
 
-        assert read_world.scheduled
+        assert read_world.scheduled == [(NAME, 2.0)]
         assert read_world.asked() == 2
         gate.open()
         renewal.result()
@@ -746,7 +791,7 @@ class TestRefresh:
         read_world.source.answer = error
         del read_world.scheduled[:]
 
-        read_world.cache.refresh(NAME)
+        assert read_world.cache.refresh(NAME) is False
 
         assert read_world.cache.get(NAME) is A
         (name, seconds), = read_world.scheduled
@@ -767,6 +812,16 @@ class TestRefresh:
         read_world.source.answer = A
         read_world.cache.refresh(NAME)
         assert delays(2) == [2, 4]
+
+    def test_is_tried_again_no_sooner_after_a_failure_though_clients_come_and_go(self, read_world, longest_jitter):
+        read_world.source.answer = ERRORS[1]
+        read_world.cache.refresh(NAME)
+        read_world.cache.retire(NAME)
+        read_world.clock.advance(0.5)
+
+        read_world.cache.get(NAME)
+
+        assert read_world.scheduled[-1] == (NAME, 1.5)
 
     @pytest.mark.parametrize("error", [
         ServerException("Rejected.Throttling", "too many", 503), ServerException("TooManyRequests", "too many", 429),
@@ -790,8 +845,8 @@ class TestRefresh:
         read_world.cache.retire(NAME)
         del read_world.scheduled[:]
 
-        read_world.cache.refresh(NAME)
-        read_world.cache.refresh("never read")
+        assert read_world.cache.refresh(NAME) is False
+        assert read_world.cache.refresh("never read") is False
 
         assert read_world.asked() == 1
         assert read_world.scheduled == []
@@ -939,10 +994,77 @@ class TestIdleSecret:
         assert read_world.cache.get(NAME) is B
         assert read_world.asked() == 1
 
+    def test_is_idle_until_it_is_read_and_again_when_it_is_retired(self, world):
+        assert world.cache.is_idle(NAME)
+        world.cache.get(NAME)
+        assert not world.cache.is_idle(NAME)
+        world.cache.retire(NAME)
+
+        assert world.cache.is_idle(NAME)
+
     def test_retiring_what_was_never_read_is_no_error(self, world):
         world.cache.retire("never read")
 
         assert world.cache.names() == []
+
+
+class TestColdCache:
+    """Without a refresher's thread, or after a fork: the keys stay, and the next read of each schedules its refresh."""
+
+    @staticmethod
+    def fork_in_parent(cache):
+        cache.before_fork()
+        cache.after_fork_in_parent()
+
+    @staticmethod
+    def fork_in_child(cache):
+        cache.before_fork()
+        cache.after_fork_in_child()
+
+    @pytest.mark.parametrize("cools", [
+        lambda cache: cache.cool(NAME), fork_in_parent.__func__, fork_in_child.__func__,
+    ], ids=["no thread", "parent", "child"])
+    def test_next_read_schedules_the_refresh_and_fetches_nothing(self, read_world, cools):
+        del read_world.scheduled[:]
+
+        cools(read_world.cache)
+
+        assert read_world.cache.current(NAME) is None
+        assert Running(lambda: read_world.cache.get(NAME)).result() is A
+        assert [name for name, _ in read_world.scheduled] == [NAME]
+        assert read_world.asked() == 1
+
+    def test_cooling_what_was_never_read_is_no_error(self, world):
+        world.cache.cool("never read")
+
+        assert world.cache.names() == []
+
+    def test_child_does_not_wait_for_the_fetch_of_a_thread_that_it_has_not(self, clock):
+        gate = Gate(A)
+        world = World(clock, gate)
+        parents = Running(lambda: world.cache.get(NAME))
+        gate.wait_entered()
+        self.fork_in_child(world.cache)
+        world.source.answer = B
+
+        assert world.cache.get(NAME) is B
+        gate.open()
+        parents.result()
+
+    def test_child_tells_subscribers_though_a_thread_of_the_parent_was_telling(self, read_world):
+        told = []
+        slow = Gate()
+        read_world.cache.subscribe(lambda name, new: slow() if new == B else told.append(new))
+        read_world.source.answer = B
+        parents = Running(read_world.renew)
+        slow.wait_entered()
+        self.fork_in_child(read_world.cache)
+        read_world.source.answer = C
+        read_world.renew(B)
+
+        assert told == [C]
+        slow.open()
+        parents.result()
 
 
 class TestOrder:

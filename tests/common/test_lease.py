@@ -186,6 +186,14 @@ class TestRenewAndReplay:
 
         assert len(set(world.sent())) <= 3
 
+    def test_new_key_is_used_though_the_secret_goes_out_of_use_meanwhile(self, world):
+        """Another thread shuts the last client down: then the cache has no current key."""
+        world.rotate(B)
+        world.accepts = {B}
+
+        assert world.call(rewind=lambda: world.cache.retire(NAME)) == ("answer", None)
+        assert world.sent() == [A, B]
+
     def test_key_that_others_renewed_meanwhile_needs_no_fetch(self, world):
         lease = world.lease()
         world.rotate(B)
@@ -321,6 +329,23 @@ class TestYoungKey:
 
         assert young.clock.sleeps == []
         assert young.events == [B, "renew"]
+
+    def test_that_this_client_had_accepted_surfaces_at_once_though_a_call_with_the_former_key_ends_later(self, young):
+        lease = young.lease()
+
+        def send(pull):
+            answer = pull(), None
+            young.accepts = {B}
+            young.cache.renew(NAME, A)
+            assert young.call(lease) == ("answer", None)
+            return answer
+
+        assert lease.call(send, lambda: None) == (A, None)
+        young.accepts = set()
+
+        young.call(lease)
+
+        assert young.clock.sleeps == []
 
     def test_that_another_client_had_accepted_is_tried_again(self, young):
         young.accepts = {B}
@@ -561,7 +586,7 @@ class TestFailedCallLeavesNothingToTheGarbageCollector:
 
 
 def test_lease_cannot_be_pickled_and_says_what_to_do(world):
-    with pytest.raises(TypeError, match="make a client in each process"):
+    with pytest.raises(TypeError, match="'app/key'.* make a client in each process"):
         pickle.dumps(world.lease())
 
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from aliyun_sdk_secretsmanager_common_plugin import refresher as refresher_module
 from aliyun_sdk_secretsmanager_common_plugin.refresher import Refresher
 
-from .fakes import PATIENCE, FakeClock, Gate, Running, quick
+from .fakes import PATIENCE, FakeClock, Gate, Running, quick, threads_named
 
 THREAD = "managed-credentials-refresher"
+THREAD_OF_A_REFRESH = "managed-credentials-refresh"
 
 
 class Refreshes:
@@ -255,6 +256,16 @@ class TestSchedule:
         assert by_hand._running == 0
         assert refreshes.names == []
 
+    def test_others_run_after_one_was_cancelled(self, by_hand, refreshes, clock):
+        for name in "abc":
+            by_hand.schedule((refreshes, name), 10)
+        by_hand.tick()
+        by_hand.cancel((refreshes, "b"))
+        clock.advance(10)
+        by_hand.tick()
+
+        assert sorted(refreshes.ended(2)) == ["a", "c"]
+
     def test_a_refresh_that_schedules_itself_runs_again(self, by_hand, refreshes, clock):
         refreshes.act = lambda name: by_hand.schedule((refreshes, name), 10)
         by_hand.schedule((refreshes, "a"), 10)
@@ -284,6 +295,44 @@ class TestSchedule:
 
         assert refreshes.names == ["a"]
         assert not by_hand._jobs
+
+
+class TestDueIn:
+    """What the stats say of the next refresh."""
+
+    def test_is_what_is_left(self, by_hand, refreshes, clock):
+        by_hand.schedule((refreshes, "a"), 100)
+        clock.advance(40)
+
+        assert by_hand.due_in((refreshes, "a")) == 60.0
+
+    def test_is_by_the_clock_that_is_nearer_and_never_past(self, by_hand, refreshes, clock):
+        by_hand.schedule((refreshes, "a"), 100)
+        clock.jump_time(40)
+        assert by_hand.due_in((refreshes, "a")) == 60.0
+        clock.jump_monotonic(70)
+        assert by_hand.due_in((refreshes, "a")) == 30.0
+        clock.advance(1000)
+
+        assert by_hand.due_in((refreshes, "a")) == 0.0
+
+    def test_is_now_while_it_runs(self, by_hand, refreshes, clock):
+        gate = refreshes.act = Gate()
+        by_hand.schedule((refreshes, "a"), 10)
+        clock.advance(10)
+        by_hand.tick()
+        gate.wait_entered()
+
+        assert by_hand.due_in((refreshes, "a")) == 0.0
+        gate.open()
+        refreshes.ended(1)
+
+    def test_is_none_of_what_is_not_scheduled(self, by_hand, refreshes):
+        by_hand.schedule((refreshes, "a"), 10)
+        by_hand.cancel((refreshes, "a"))
+
+        assert by_hand.due_in((refreshes, "a")) is None
+        assert by_hand.due_in((refreshes, "never scheduled")) is None
 
 
 class TestFailingRefresh:
@@ -376,6 +425,38 @@ class TestConcurrency:
             by_hand.tick()
 
         assert sorted(refreshes.names) == sorted(str(number) for number in range(3 * limit))
+
+    @pytest.mark.parametrize("ending", ["done", "failed", "no thread"])
+    def test_as_many_run_at_once_after_others_have_ended(self, by_hand, refreshes, clock, monkeypatch, ending):
+        def end(*ignored):
+            if ending != "done":
+                raise RuntimeError("can't start new thread")
+
+        before = threads_named(THREAD_OF_A_REFRESH)
+        limit = refresher_module.CONCURRENT_REFRESHES
+        refreshes.act = end
+        with monkeypatch.context() as patch:
+            if ending == "no thread":
+                patch.setattr(threading.Thread, "start", end)
+            for number in range(limit + 1):
+                by_hand.schedule((refreshes, str(number)), 10)
+                clock.advance(10)
+                by_hand.tick()
+                if ending != "no thread":
+                    refreshes.ended(number + 1)
+                by_hand.cancel((refreshes, str(number)))
+        gate = refreshes.act = Gate()
+        for number in range(2 * limit):
+            by_hand.schedule((refreshes, str(number)), 10)
+        clock.advance(10)
+
+        by_hand.tick()
+
+        running = [thread for thread in threads_named(THREAD_OF_A_REFRESH) if thread not in before]
+        assert len(running) == limit
+        gate.open()
+        for thread in running:
+            thread.join(PATIENCE)
 
     def test_a_refresh_that_ends_makes_room_at_once(self, make, refreshes, clock):
         refresher = make()
@@ -582,6 +663,14 @@ class TestForget:
         by_hand.tick()
 
         assert refreshes.ended(1) == ["b"]
+
+    def test_still_calls_wakes(self, make, refreshes):
+        woken = threading.Event()
+        refresher = make(woken.set)
+        refresher.forget()
+        refresher.schedule((refreshes, "a"), 1000)
+
+        assert woken.wait(PATIENCE)
 
     def test_does_not_wait_for_a_lock_that_another_thread_of_the_parent_held(self, make, refreshes):
         refresher = make()
