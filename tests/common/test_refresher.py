@@ -57,6 +57,7 @@ def by_hand(clock):
     """A refresher without its thread: a test ticks."""
     refresher = Refresher(clock, lambda: None)
     refresher.park()
+    refresher.tick()  # the first one finds the clocks apart, and would do what a test of a later one is about
     return refresher
 
 
@@ -259,7 +260,6 @@ class TestSchedule:
     def test_others_run_after_one_was_cancelled(self, by_hand, refreshes, clock):
         for name in "abc":
             by_hand.schedule((refreshes, name), 10)
-        by_hand.tick()
         by_hand.cancel((refreshes, "b"))
         clock.advance(10)
         by_hand.tick()
@@ -280,6 +280,16 @@ class TestSchedule:
             by_hand.tick()
 
         assert len(by_hand._heap) < 200
+
+    def test_wake_up_does_not_go_through_all_jobs(self, by_hand, refreshes, clock):
+        for number in range(100):
+            by_hand.schedule((refreshes, str(number)), 1000 + number)
+        heap = by_hand._heap
+        clock.advance(60)
+        clock.jump_time(0.5)
+        by_hand.tick()
+
+        assert by_hand._heap is heap
 
     def test_cancelled_while_it_runs_stays_cancelled(self, by_hand, refreshes, clock):
         gate = refreshes.act = Gate()
@@ -501,6 +511,12 @@ class TestThread:
         (thread,) = refresher_threads()
         assert thread.daemon
 
+    def test_does_not_keep_the_program_from_ending(self, make, refreshes, refresher_threads):
+        assert not threading.current_thread().daemon
+        make().schedule((refreshes, "a"), 1000)
+
+        assert [thread.daemon for thread in refresher_threads()] == [True]
+
     def test_runs_what_is_due(self, make, refreshes):
         make().schedule((refreshes, "a"), 0)
 
@@ -581,11 +597,11 @@ class TestThread:
         refresher = make()
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", none_left)
-            refresher.schedule((refreshes, "a"), 0)
+            assert refresher.schedule((refreshes, "a"), 0) is False
         assert caplog.records[-1].levelno == logging.WARNING
         assert refreshes.names == []
 
-        refresher.schedule((refreshes, "b"), 0)
+        assert refresher.schedule((refreshes, "b"), 0) is True
 
         assert sorted(refreshes.ended(2)) == ["a", "b"]
 
