@@ -813,15 +813,25 @@ class TestRefresh:
         read_world.cache.refresh(NAME)
         assert delays(2) == [2, 4]
 
-    def test_is_tried_again_no_sooner_after_a_failure_though_clients_come_and_go(self, read_world, longest_jitter):
+    @pytest.mark.parametrize(("seconds", "due"), [(0.5, 1.5), (1.5, 0.5), (3, INTERVAL - 3)])
+    def test_is_tried_again_no_sooner_after_a_failure_though_clients_come_and_go(
+            self, read_world, longest_jitter, seconds, due):
         read_world.source.answer = ERRORS[1]
         read_world.cache.refresh(NAME)
         read_world.cache.retire(NAME)
-        read_world.clock.advance(0.5)
+        read_world.clock.advance(seconds)
 
         read_world.cache.get(NAME)
 
-        assert read_world.scheduled[-1] == (NAME, 1.5)
+        assert read_world.scheduled[-1] == (NAME, due)
+
+    def test_that_failed_delays_nothing_once_a_renewal_has_read_the_secret(self, read_world, longest_jitter):
+        read_world.source.answer = ERRORS[1]
+        read_world.cache.refresh(NAME)
+        read_world.source.answer = B
+        read_world.renew(A)
+
+        assert read_world.scheduled[-1] == (NAME, INTERVAL)
 
     @pytest.mark.parametrize("error", [
         ServerException("Rejected.Throttling", "too many", 503), ServerException("TooManyRequests", "too many", 429),
@@ -881,14 +891,28 @@ class TestWhenARefreshIsDue:
     def test_after_nine_tenths_of_the_interval_at_least(self, world, shortest_jitter):
         assert self.due(world) == pytest.approx(0.9 * INTERVAL)
 
-    def test_shortly_after_the_next_rotation(self, world):
-        assert 100 < self.due(world, next_rotation=world.clock.time() + 100) <= 130
+    def test_a_second_after_the_next_rotation_at_least(self, world, shortest_jitter):
+        assert self.due(world, next_rotation=world.clock.time() + 100) == 101
+
+    def test_half_a_minute_after_the_next_rotation_at_most(self, world, longest_jitter):
+        assert self.due(world, next_rotation=world.clock.time() + 100) == 130
 
     def test_not_at_a_rotation_later_than_the_interval(self, world, longest_jitter):
         assert self.due(world, next_rotation=world.clock.time() + 10 * INTERVAL) == INTERVAL
 
-    def test_a_margin_before_the_expiry(self, world):
-        assert 1800 - 360 <= self.due(world, expires=world.clock.time() + 1800) <= 1800 - 180
+    def test_a_tenth_of_its_time_before_the_expiry_at_least(self, world, shortest_jitter):
+        assert self.due(world, expires=world.clock.time() + 1800) == 1800 - 180
+
+    def test_a_fifth_of_its_time_before_the_expiry_at_most(self, world, longest_jitter):
+        assert self.due(world, expires=world.clock.time() + 1800) == 1800 - 360
+
+    def test_at_once_where_its_time_is_over(self, read_world):
+        read_world.clock.advance(2 * INTERVAL)
+        read_world.cache.cool(NAME)
+
+        read_world.cache.get(NAME)
+
+        assert read_world.scheduled[-1] == (NAME, 0.0)
 
     def test_at_most_ten_minutes_before_the_expiry(self, clock):
         world = World(clock)

@@ -145,6 +145,24 @@ class TestStats:
 
         assert cache.stats() == {NAME: SecretStats("version-A", age, None, 1, 1, 0, 0)}
 
+    def test_key_that_was_kept_from_before_counts_after_failures(self, clock):
+        answers = [ERROR, ERROR, Recovered(A, 0.0)]
+
+        def fetch(*ignored):
+            answer = answers.pop(0)
+            if answer is ERROR:
+                raise answer
+            return answer
+
+        cache = Cache(fetch, clock, lambda name, seconds: None, 3600.0, 10.0, 2.0)
+        for _ in range(2):
+            with pytest.raises(ClientException):
+                cache.get(NAME)
+            clock.advance(10)
+        cache.get(NAME)
+
+        assert (cache.stats()[NAME].fetches, cache.stats()[NAME].failures) == (3, 3)
+
     def test_age_is_by_the_clock_that_says_more(self, read_world):
         read_world.clock.advance(10)
         read_world.clock.jump_time(3600)
