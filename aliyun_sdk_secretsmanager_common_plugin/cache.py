@@ -89,7 +89,7 @@ class _CoolDown(NamedTuple):
 class _Flight:
     """A fetch in progress: a first read; a renewal, because ``rejected`` was; or ``scheduled``, a refresh."""
 
-    def __init__(self, until: float, rejected: Optional[AccessKey] = None, scheduled: bool = False) -> None:
+    def __init__(self, until: float, rejected: Optional[AccessKey], scheduled: bool) -> None:
         self.until = until  # past it the flight does not count: a signal has ended its leader before it began
         self.rejected = rejected
         self.scheduled = scheduled
