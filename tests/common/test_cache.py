@@ -198,6 +198,23 @@ class TestFirstRead:
         assert leader.result() is A
         assert world.asked() == 1
 
+    def test_leader_that_was_interrupted_before_it_began_is_awaited_for_five_seconds_more(self, clock, waits):
+        """A signal may end a thread between two lines, so that nobody says that its fetch is over."""
+        gate = Gate(C)
+        world = World(clock, gate)
+        leader = Running(lambda: world.cache.get(NAME))
+        gate.wait_entered()
+        clock.advance(FETCH_TIMEOUT + 4.9)
+        follower = Running(lambda: world.cache.get(NAME))
+        waits.until_waits(1)
+        clock.advance(0.2)
+        world.source.answer = B
+
+        assert Running(lambda: world.cache.get(NAME)).result() is B
+        gate.open()
+        assert leader.result() is B
+        assert follower.result() is B
+
     def test_interrupted_leader_leaves_the_fetch_to_a_follower(self, clock, waits):
         gate = Gate(KeyboardInterrupt())
         world = World(clock, gate)
@@ -369,10 +386,20 @@ class TestRenew:
 
         assert read_world.renew(A) is None
 
-    def test_of_a_secret_that_was_not_read_fetches_it(self, world):
+    def test_of_a_secret_that_was_not_read_fetches_it_and_does_not_refresh_it(self, world):
         world.source.answer = B
 
         assert world.renew(A) is B
+        assert world.cache.is_idle(NAME)
+        assert world.scheduled == []
+
+    def test_of_a_secret_that_was_not_read_and_cannot_be_has_the_error_each_time(self, world):
+        world.source.answer = ERRORS[0]
+
+        for _ in range(2):
+            renewal = world.cache.renewal(NAME, A)
+            assert (renewal.key, str(renewal.error), renewal.age) == (None, str(ERRORS[0]), None)
+        assert world.asked() == 1
 
     def test_of_a_rejected_older_version_needs_no_fetch(self, read_world):
         read_world.source.answer = B
@@ -843,6 +870,15 @@ class TestRefresh:
             read_world.cache.refresh(NAME)
 
         assert [seconds for _, seconds in read_world.scheduled] == [30, 60, 120, 240, 300, 300]
+
+    def test_of_a_secret_that_could_not_be_read_yet_is_tried_again(self, world, longest_jitter):
+        world.source.answer = ERRORS[1]
+        with pytest.raises(ClientException):
+            world.cache.get(NAME)
+
+        world.cache.refresh(NAME)
+
+        assert world.scheduled == [(NAME, 2.0)]
 
     def test_never_backs_off_longer_than_five_minutes(self, read_world, longest_jitter):
         read_world.source.answer = ERRORS[1]

@@ -81,6 +81,13 @@ class TestStats:
 
         assert read_world.stats() == SecretStats("version-B", 0.0, None, 2, 0, 1, 1)
 
+    def test_all_is_counted_up(self, read_world):
+        for answer in (B, C):
+            read_world.rotate_to(answer)
+        read_world.cache.refresh(NAME)
+
+        assert read_world.stats() == SecretStats("version-C", 0.0, None, 4, 0, 2, 2)
+
     def test_renewal_that_finds_nothing_newer_counts_and_the_cool_down_after_it_does_not(self, read_world):
         read_world.rotate_to(A)
         read_world.rotate_to(A)
