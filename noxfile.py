@@ -1,6 +1,7 @@
 """Every task of a contributor: ``nox -l`` lists them."""
 
 import os
+import shutil
 
 import nox
 
@@ -62,6 +63,15 @@ def coverage(session):
     session.run("coverage", "run", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
     session.run("coverage", "combine", "-q")
     session.run("coverage", "report")
+
+
+@nox.session(python="3.11")
+def mutation(session):
+    """Half an hour: small changes of cache, renewal and refresher, each noticed by a test or in docs/mutants.rst."""
+    install(session, ".[test]", "mutmut==3.8.1")
+    shutil.rmtree("mutants", ignore_errors=True)  # a result outlives a change of the tests there
+    session.run("mutmut", "run", *session.posargs)
+    session.run("python", "tests/mutation/run.py")
 
 
 @nox.session
