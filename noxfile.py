@@ -69,6 +69,7 @@ def coverage(session):
 def mutation(session):
     """Half an hour: small changes of cache, renewal and refresher, each noticed by a test or in docs/mutants.rst."""
     install(session, ".[test]", "mutmut==3.8.1")
+    session.run("python", "-m", "pytest", "-q", "-m", "matrix", "tests/common/test_cache_machine.py")
     shutil.rmtree("mutants", ignore_errors=True)  # a result outlives a change of the tests there
     session.run("mutmut", "run", *session.posargs)
     session.run("python", "tests/mutation/run.py")
