@@ -7,6 +7,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Union
 
 from .access_key import AccessKey
 from .clock import Clock
+from .flights import Flights
 from .secrets_manager import Fetched, LateAnswer, equal_jitter, is_throttling, no_answer
 
 logger = logging.getLogger(__name__)
@@ -157,6 +158,7 @@ class Cache:
         self._lock = threading.RLock()
         self._entries: Dict[str, _Entry] = {}
         self._cool_downs: Dict[str, _CoolDown] = {}
+        self._flights = Flights()  # of tasks of event loops
 
     def get(self, name: str) -> AccessKey:
         """Return the key of secret ``name``: a dictionary read, once the secret was read.
@@ -167,6 +169,20 @@ class Cache:
         """
         key = self._keys.get(name)
         return key if key is not None else self._read(name)
+
+    async def get_async(self, name: str) -> AccessKey:
+        """As ``get``."""
+        key = self._keys.get(name)
+        if key is None:
+            key, error = await self._flights.join(name, lambda: self._read(name))
+            if error is not None:
+                raise _copy(error)
+        return key
+
+    def read_ahead(self, name: str) -> None:
+        """Begin the first read of a secret, unless it was read, and do not wait for it."""
+        if name not in self._keys:
+            self._flights.start(name, lambda: self._read(name))
 
     def current(self, name: str) -> Optional[AccessKey]:
         """Return the key of a secret in use, as ``get``, but None instead of reading the secret."""
@@ -188,13 +204,9 @@ class Cache:
             remaining = deadline - self._clock.monotonic()
             with self._lock:
                 entry = self._entries.setdefault(name, _Entry())
-                if entry.key is not None and entry.key != rejected:
-                    return Renewal(entry.key)
-                cool_down = self._cooling(name)
-                if cool_down is not None:
-                    replaced_at = entry.replaced_at
-                    age = None if replaced_at is None else self._clock.monotonic() - replaced_at
-                    return Renewal(None, cool_down.error, age)
+                known = self._known_renewal(name, entry, rejected)
+                if known is not None:
+                    return known
                 flight = self._flight(entry)
                 leads = flight is None and remaining > 0
                 if leads:
@@ -210,6 +222,16 @@ class Cache:
                 logger.debug("secret %r: waiting for the fetch in progress (%s)", name, flight.purpose)
                 waited = not flight.done.wait(max(remaining, 0))
             # A refresh that was in progress may have read before the rotation: then the next round asks again.
+
+    async def renewal_async(self, name: str, rejected: AccessKey) -> Renewal:
+        """As ``renewal``."""
+        with self._lock:
+            renewal = self._known_renewal(name, self._entries.setdefault(name, _Entry()), rejected)
+        if renewal is None:
+            renewal, error = await self._flights.join((name, rejected), lambda: self.renewal(name, rejected))
+            if error is not None:
+                return Renewal(None, error)
+        return renewal
 
     def refresh(self, name: str) -> bool:
         """Fetch a secret in use because it is due, and schedule the next time, whatever happens.
@@ -368,11 +390,22 @@ class Cache:
     def after_fork_in_child(self) -> None:
         """Keep the keys, with a fresh lock and no flight; cold, so that the next read of each schedules its refresh."""
         self._lock = threading.RLock()
+        self._flights = Flights()
         self._keys.clear()
         for entry in self._entries.values():
             entry.flight = None
             entry.telling = threading.Lock()
             entry.start_counting()
+
+    def _known_renewal(self, name: str, entry: _Entry, rejected: AccessKey) -> Optional[Renewal]:
+        """Return what a renewal comes to without a fetch, None if it takes one."""
+        if entry.key is not None and entry.key != rejected:
+            return Renewal(entry.key)
+        cool_down = self._cooling(name)
+        if cool_down is None:
+            return None
+        age = None if entry.replaced_at is None else self._clock.monotonic() - entry.replaced_at
+        return Renewal(None, cool_down.error, age)
 
     def _read(self, name: str) -> AccessKey:
         deadline = self._clock.monotonic() + self._fetch_timeout

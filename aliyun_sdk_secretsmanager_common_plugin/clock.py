@@ -17,3 +17,9 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """Wait for ``seconds``."""
         time.sleep(seconds)
+
+    async def sleep_async(self, seconds: float) -> None:
+        """As ``sleep``, for a task of an event loop."""
+        from asyncio import sleep  # programs without an event loop pay nothing for it
+
+        await sleep(seconds)

@@ -1,7 +1,7 @@
 """A client's use of one secret: each call signed with one snapshot; if the service rejects it, renew and replay."""
 
 import logging
-from typing import Any, Callable, NoReturn, Optional, Set, Tuple, TypeVar
+from typing import Any, Awaitable, Callable, Coroutine, NoReturn, Optional, Set, Tuple, TypeVar
 
 from .access_key import AccessKey
 from .ak_expire_handler import AKExpireHandler
@@ -18,6 +18,7 @@ Pull = Callable[[], AccessKey]
 # Signs with one pulled key, and sends; returns the result, and the error if that is what the service answered. Raises
 # what is no answer.
 Send = Callable[[Pull], Tuple[Result, Optional[Exception]]]
+SendAsync = Callable[[Pull], Awaitable[Tuple[Result, Optional[Exception]]]]
 
 MOST_KEYS = 3
 # Services learn of a new key within seconds; while it is young, a rejection may only mean that they have not yet.
@@ -28,7 +29,9 @@ WAITS = (0.2, 0.4, 0.8, 1.6)
 class Lease:
     """What a plugin's client holds of its secret. Made by ``ManagedCredentials.lease``.
 
-    A client may be shared by threads: ``replay`` and ``access_key`` lock nothing while a request is on the network.
+    A client may be shared by threads, and by tasks of any event loop: nothing is locked while a request is on the
+    network. What ends in ``_async`` never blocks the loop: where the secret must be read or the key renewed, that
+    happens in a thread, once for all threads and tasks, and goes on for the others when a task is cancelled.
 
     Args:
         secret_name: the secret.
@@ -65,13 +68,21 @@ class Lease:
             ManagedCredentialsError: the client was shut down.
             ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
         """
+        self._begin()
+        return self._cache.get(self.secret_name)
+
+    async def access_key_async(self) -> AccessKey:
+        """As ``access_key``."""
+        self._begin()
+        return await self._cache.get_async(self.secret_name)
+
+    def _begin(self) -> None:
         if self._begins is not None:
             self._begins()
         if self._closed:
             raise ManagedCredentialsError(
                 "the client of secret {!r} was shut down; make a new one".format(self.secret_name)
             )
-        return self._cache.get(self.secret_name)
 
     def call(
         self, send: "Send[Result]", rewind: Callable[[], Any]
@@ -86,8 +97,24 @@ class Lease:
         Returns:
             What the last ``send`` returned. Where a renewal failed, or ``rewind``, that is the error's ``__cause__``.
         """
-        key = self.access_key()
+        return _at_once(self._call(
+            self.access_key(), _awaited(send), rewind, _awaited(self._cache.renewal), _awaited(self._clock.sleep)))
 
+    async def call_async(
+        self, send: "SendAsync[Result]", rewind: Callable[[], Any]
+    ) -> Tuple[Result, Optional[Exception]]:
+        """As ``call``, with a ``send`` to be awaited; ``rewind`` is not."""
+        return await self._call(
+            await self.access_key_async(), send, rewind, self._cache.renewal_async, self._clock.sleep_async)
+
+    async def _call(
+        self,
+        key: AccessKey,
+        send: "SendAsync[Result]",
+        rewind: Callable[[], Any],
+        renew: Callable[[str, AccessKey], Awaitable[Renewal]],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> Tuple[Result, Optional[Exception]]:
         rejected: Set[AccessKey] = set()
         error: Optional[Exception]
         renewal: Optional[Renewal]
@@ -103,7 +130,7 @@ class Lease:
         try:
             while True:
                 accepted = self._accepted
-                result, error = send(pull)
+                result, error = await send(pull)
                 if error is None:
                     self._note_accepted(key)
                     return result, None
@@ -114,7 +141,7 @@ class Lease:
                     waits = iter(WAITS)
                     # As it was before the attempt: another call may have had the key accepted meanwhile.
                     was_accepted = key == accepted
-                renewal = self._cache.renewal(self.secret_name, key)
+                renewal = await renew(self.secret_name, key)
                 if renewal.key is None:
                     may_be_unknown_yet = (
                         renewal.error is None
@@ -127,7 +154,7 @@ class Lease:
                         if renewal.error is not None:
                             error.__cause__ = renewal.error
                         return result, error
-                    self._clock.sleep(wait)
+                    await sleep(wait)
                 elif len(rejected) == MOST_KEYS:
                     return result, error
                 else:
@@ -175,6 +202,29 @@ class Lease:
         finally:
             del error  # as in call
 
+    async def replay_async(
+        self, send: "Callable[[AccessKey], Awaitable[Result]]", rewind: Optional[Callable[[], Any]] = None
+    ) -> Result:
+        """As ``replay``, with a ``send`` to be awaited; ``rewind`` is not."""
+
+        from asyncio import CancelledError
+
+        async def attempt(pull: Pull) -> Tuple[Any, Optional[Exception]]:
+            try:
+                return await send(pull()), None
+            except CancelledError:  # an Exception before Python 3.8
+                raise
+            except Exception as error:
+                return None, error
+
+        result, error = await self.call_async(attempt, rewind or (lambda: None))
+        if error is None:
+            return result  # type: ignore[no-any-return]
+        try:
+            raise error
+        finally:
+            del error  # as in call
+
     def close(self) -> None:
         """Give the secret back; idempotent."""
         if not self._closed:
@@ -210,3 +260,21 @@ class Lease:
 
     def __repr__(self) -> str:
         return "Lease({!r})".format(self.secret_name)
+
+
+def _awaited(function: Callable[..., Result]) -> Callable[..., Coroutine[Any, Any, Result]]:
+    """Return ``function`` as one to be awaited, which never suspends."""
+
+    async def call(*args: Any) -> Result:
+        return function(*args)
+
+    return call
+
+
+def _at_once(coroutine: "Coroutine[Any, Any, Result]") -> Result:
+    """Return what a coroutine that never suspends returns; no event loop is needed."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    raise AssertionError("it was suspended")

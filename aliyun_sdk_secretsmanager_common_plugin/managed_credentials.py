@@ -19,6 +19,7 @@ from .ak_expire_handler import AKExpireHandler
 from .cache import Cache, Recovered, SecretStats, Subscriber
 from .clock import Clock
 from .exceptions import ConfigurationError, ManagedCredentialsError
+from .flights import in_event_loop
 from .gateways import Gateway, gateway_classes
 from .identities import identity_from, identity_of
 from .lease import Lease
@@ -179,9 +180,17 @@ class ManagedCredentials:
         """
         return self._cache.get(secret_name)
 
+    async def get_async(self, secret_name: str) -> AccessKey:
+        """As ``get``, for a task of an event loop, which it does not block."""
+        return await self._cache.get_async(secret_name)
+
     def renew(self, secret_name: str, rejected: AccessKey) -> Optional[AccessKey]:
         """Return the key to use instead of ``rejected``, which a service refused; None if there is none for now."""
         return self._cache.renew(secret_name, rejected)
+
+    async def renew_async(self, secret_name: str, rejected: AccessKey) -> Optional[AccessKey]:
+        """As ``renew``, for a task of an event loop, which it does not block."""
+        return (await self._cache.renewal_async(secret_name, rejected)).key
 
     def refresh(self, secret_name: str) -> bool:
         """Read a secret again now; a failure is logged, the key stays, and it is tried again in a moment.
@@ -219,7 +228,12 @@ class ManagedCredentials:
         }
 
     def lease(
-        self, client: Any, secret_name: str, handler: AKExpireHandler, after_fork: Callable[[Any], None]
+        self,
+        client: Any,
+        secret_name: str,
+        handler: AKExpireHandler,
+        after_fork: Callable[[Any], None],
+        wait: bool = True,
     ) -> Lease:
         """Return the use of a secret by ``client``; the secret is read now if it was not yet.
 
@@ -228,6 +242,8 @@ class ManagedCredentials:
             secret_name: which secret.
             handler: decides which of the service's errors mean a rejected key.
             after_fork: called with ``client`` in a forked child, to let go of the parent's sockets.
+            wait: whether to wait for the secret; otherwise the first call does, and raises why it cannot be read. A
+                client that is made ``in_event_loop()`` must not wait.
 
         Raises:
             ConfigurationError: the secret's name is empty.
@@ -252,7 +268,10 @@ class ManagedCredentials:
         begins = None if hasattr(os, "register_at_fork") else _check_process
         lease = Lease(secret_name, self._cache, _clock, handler, released, begins)
         try:
-            lease.access_key()
+            if wait:
+                lease.access_key()
+            else:
+                self._cache.read_ahead(secret_name)
         except BaseException:
             lease.close()
             raise
@@ -291,7 +310,7 @@ class ManagedCredentials:
         return "ManagedCredentials({!r})".format(self.settings)
 
     def _preload(self) -> None:
-        """Read ``secret_names``, several at a time, within ``fetch_timeout``."""
+        """Read ``secret_names``, several at a time, within ``fetch_timeout``; an event loop does not wait for them."""
         names: queue.Queue[str] = queue.Queue()
         for name in self.settings.secret_names:
             names.put(name)
@@ -301,6 +320,8 @@ class ManagedCredentials:
         ]
         for thread in threads:
             thread.start()
+        if in_event_loop():
+            return
         deadline = _clock.monotonic() + self.settings.fetch_timeout
         for thread in threads:
             thread.join(max(0, deadline - _clock.monotonic()))

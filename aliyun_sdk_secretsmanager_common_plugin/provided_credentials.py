@@ -110,10 +110,15 @@ class ProvidedCredentials(ManagedCredentials):
         super().__init__(_settings_of(provider), self._fetch, handed_in, recovery=_RecoveryOfHook(self.strategies.hook))
 
     def lease(
-        self, client: Any, secret_name: str, handler: AKExpireHandler, after_fork: Callable[[Any], None]
+        self,
+        client: Any,
+        secret_name: str,
+        handler: AKExpireHandler,
+        after_fork: Callable[[Any], None],
+        wait: bool = True,
     ) -> Lease:
         """As the base class, with the program's name of the secret."""
-        return super().lease(client, self.strategies.secret_name(secret_name), handler, after_fork)
+        return super().lease(client, self.strategies.secret_name(secret_name), handler, after_fork, wait)
 
     def _fetch(self, name: str, timeout: float, retry: bool, late: LateAnswer) -> Fetched:
         if retry:

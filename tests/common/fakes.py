@@ -48,6 +48,9 @@ class FakeClock:
         if self.on_sleep is not None:
             self.on_sleep(seconds)
 
+    async def sleep_async(self, seconds):
+        self.sleep(seconds)
+
     def advance(self, seconds):
         self._monotonic += seconds
         self._time += seconds

@@ -1,0 +1,517 @@
+"""Contracts 2 to 4 for tasks of event loops: one fetch for threads and tasks, no blocked loop, cancellation."""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import threading
+import weakref
+
+import pytest
+from aliyunsdkcore.acs_exception.exceptions import ClientException
+
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, ManagedCredentialsError, ReplayError
+from aliyun_sdk_secretsmanager_common_plugin import flights as flights_module
+from aliyun_sdk_secretsmanager_common_plugin.cache import Cache
+from aliyun_sdk_secretsmanager_common_plugin.flights import Flights, in_event_loop
+from aliyun_sdk_secretsmanager_common_plugin.lease import Lease
+from tests.conftest import SECRET
+from tests.instance import ROOT
+
+from .fakes import PATIENCE, Gate, Running, Source, threads_named
+from .test_lease import WAITS, A, B, C, Codes, Judge, ServiceError, World
+
+NAME = "app/key"
+
+
+def run(coroutine, new_loop=asyncio.new_event_loop):
+    """Return what ``coroutine`` returns, run in a loop of its own."""
+    loop = new_loop()
+    try:
+        return loop.run_until_complete(asyncio.wait_for(coroutine, PATIENCE))
+    finally:
+        loop.close()
+
+
+async def until(condition):
+    """Wait, without blocking the loop, for what other threads bring about."""
+    for _ in range(PATIENCE * 100):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not happen within {} s".format(PATIENCE))
+
+
+class Tasks:
+    """The world of the lease's tests, seen by tasks."""
+
+    def __init__(self, world):
+        self.world = world
+
+    async def send(self, pull):
+        return self.world.send(pull)
+
+    async def call(self, lease=None, send=None, rewind=lambda: None):
+        return await (lease or self.world.lease()).call_async(send or self.send, rewind)
+
+
+@pytest.fixture
+def world(clock):
+    return World(clock)
+
+
+@pytest.fixture
+def tasks(world):
+    return Tasks(world)
+
+
+@pytest.fixture
+def source():
+    return Source(A)
+
+
+@pytest.fixture
+def cache(source, clock):
+    return Cache(source, clock, lambda name, seconds: None, 3600, 10, 2)
+
+
+class TestFlights:
+    def test_call_is_one_for_all_who_await_it(self):
+        gate, flights = Gate("answer"), Flights()
+
+        async def main():
+            joined = [asyncio.ensure_future(flights.join("key", gate)) for _ in range(1000)]
+            await until(gate.entered.is_set)
+            assert len(threads_named("managed-credentials-flight")) == 1
+            gate.open()
+            return await asyncio.gather(*joined)
+
+        assert set(run(main())) == {("answer", None)}
+
+    def test_other_keys_are_other_calls(self):
+        flights = Flights()
+
+        async def main():
+            return await asyncio.gather(*[flights.join(number, lambda: threading.current_thread()) for number in (1, 2)])
+
+        (first, _), (second, _) = run(main())
+        assert first is not second
+
+    def test_next_call_is_made_anew(self):
+        flights, numbers = Flights(), iter(range(10))
+
+        async def main():
+            return [(await flights.join("key", lambda: next(numbers)))[0] for _ in range(3)]
+
+        assert run(main()) == [0, 1, 2]
+
+    def test_error_is_an_outcome(self):
+        async def main():
+            return await Flights().join("key", lambda: 1 / 0)
+
+        outcome, error = run(main())
+        assert outcome is None
+        assert isinstance(error, ZeroDivisionError)
+
+    def test_no_thread_to_be_had_is_an_outcome(self, monkeypatch):
+        def start(thread):
+            raise RuntimeError("can't start new thread")
+
+        async def main():
+            flights = Flights()
+            with monkeypatch.context() as patched:
+                patched.setattr(flights_module.threading.Thread, "start", start)
+                outcomes = [await flights.join("key", lambda: 1)]
+            return outcomes + [await flights.join("key", lambda: 2)]
+
+        (_, error), (second, _) = run(main())
+        assert "new thread" in str(error)
+        assert second == 2
+
+    def test_loop_that_closed_meanwhile_is_no_matter(self, caplog):
+        gate, flights = Gate("answer"), Flights()
+
+        async def leave():
+            asyncio.ensure_future(flights.join("key", gate)).cancel()
+            task = asyncio.ensure_future(flights.join("key", gate))
+            await until(gate.entered.is_set)
+            task.cancel()
+
+        run(leave())
+        flight, = threads_named("managed-credentials-flight")
+        gate.open()
+        flight.join(PATIENCE)
+
+        assert not flight.is_alive()
+        assert caplog.records == []
+
+
+class TestRead:
+    def test_of_a_cached_secret_needs_no_thread_and_no_lock(self, cache, monkeypatch):
+        cache.get(NAME)
+        monkeypatch.setattr(cache, "_lock", None)
+        monkeypatch.setattr(cache, "_flights", None)
+
+        assert run(cache.get_async(NAME)) is A
+
+    def test_first_one_happens_once_for_tasks_and_threads_of_all_loops_and_blocks_none(self, cache, source):
+        gate = source.answer = Gate(A)
+        entered = []
+
+        async def main():
+            readers = [asyncio.ensure_future(cache.get_async(NAME)) for _ in range(100)]
+            await until(gate.entered.is_set)
+            entered.append(True)
+            await until(lambda: len(entered) == 3)  # each loop runs on while the fetch hangs
+            gate.open()
+            return await asyncio.gather(*readers)
+
+        loops = [Running(lambda: run(main())) for _ in range(3)]
+        thread = Running(lambda: cache.get(NAME))
+
+        assert thread.result() is A
+        assert all(one is A for loop in loops for one in loop.result())
+        assert len(source.asked) == 1
+
+    def test_cancelled_task_leaves_at_once_and_the_others_get_the_answer(self, cache, source):
+        gate = source.answer = Gate(A)
+
+        async def main():
+            first = asyncio.ensure_future(cache.get_async(NAME))
+            second = asyncio.ensure_future(cache.get_async(NAME))
+            await until(gate.entered.is_set)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            gate.open()
+            return await second
+
+        assert run(main()) is A
+        assert len(source.asked) == 1
+
+    def test_answer_is_kept_when_all_who_asked_were_cancelled(self, cache, source):
+        gate = source.answer = Gate(A)
+
+        async def main():
+            task = asyncio.ensure_future(cache.get_async(NAME))
+            await until(gate.entered.is_set)
+            task.cancel()
+
+        run(main())
+        gate.open()
+
+        assert cache.get(NAME) is A
+        assert len(source.asked) == 1
+
+    def test_each_task_raises_an_error_of_its_own(self, cache, source):
+        source.answer = ClientException("SDK.HttpError", "no answer")
+
+        async def main():
+            readers = [cache.get_async(NAME) for _ in range(10)]
+            return await asyncio.gather(*readers, return_exceptions=True)
+
+        errors = run(main())
+        assert {error.error_code for error in errors} == {"SDK.HttpError"}
+        assert len({id(error) for error in errors}) == 10
+        assert len(source.asked) == 1
+
+    def test_ahead_does_not_wait(self, cache, source):
+        gate = source.answer = Gate(A)
+        cache.read_ahead(NAME)
+        gate.wait_entered()
+        assert cache.current(NAME) is None
+        gate.open()
+
+        assert run(cache.get_async(NAME)) is A
+        assert len(source.asked) == 1
+
+    def test_after_a_fork_nothing_is_awaited_of_the_parents_threads(self, cache, source):
+        gate = source.answer = Gate(A)
+        cache.read_ahead(NAME)
+        gate.wait_entered()
+        source.answer = B
+
+        cache.after_fork_in_child()
+
+        assert run(cache.get_async(NAME)) is B
+        gate.open()
+
+
+class TestRenewAndReplay:
+    def test_rejected_key_is_renewed_and_the_call_replayed(self, world, tasks):
+        world.rotate(B)
+        world.accepts = {B}
+
+        assert run(tasks.call()) == ("answer", None)
+        assert world.sent() == [A, B]
+
+    def test_thousand_tasks_need_one_renewal_and_one_thread(self, world, tasks, monkeypatch):
+        world.rotate(B)
+        world.accepts = {B}
+        lease = world.lease()
+        started = []
+        start = threading.Thread.start
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread) or start(thread))
+
+        async def send(pull):
+            one = pull()
+            await asyncio.sleep(0)  # so that all have sent before the first learns of its rejection
+            return world.send(lambda: one)
+
+        async def main():
+            return await asyncio.gather(*[tasks.call(lease, send) for _ in range(1000)])
+
+        assert run(main()) == [("answer", None)] * 1000
+        assert len(world.source.asked) == 2
+        assert len([thread for thread in started if thread.name == "managed-credentials-flight"]) == 1
+
+    def test_renewal_that_hangs_blocks_no_loop_and_survives_cancellation(self, world, tasks):
+        world.rotate(B)
+        gate = world.source.answer = Gate(B)
+        world.accepts = {B}
+
+        async def main():
+            first, second = [asyncio.ensure_future(tasks.call()) for _ in range(2)]
+            await until(gate.entered.is_set)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            gate.open()
+            return await second
+
+        assert run(main()) == ("answer", None)
+        assert len(world.source.asked) == 2
+
+    def test_renewal_is_shared_with_threads(self, world, tasks):
+        world.rotate(B)
+        gate = world.source.answer = Gate(B)
+        world.accepts = {B}
+        thread = Running(world.call)
+        gate.wait_entered()
+
+        async def main():
+            task = asyncio.ensure_future(tasks.call())
+            await until(lambda: world.events.count("renew") == 2)
+            gate.open()
+            return await task
+
+        assert run(main()) == thread.result() == ("answer", None)
+        assert len(world.source.asked) == 2
+
+    def test_young_key_is_tried_again_after_each_wait(self, world, tasks):
+        world.rotate(B)
+        world.accepts = set()
+
+        _, error = run(tasks.call())
+
+        assert world.clock.sleeps == WAITS
+        assert error is world.errors[-1]
+
+    def test_wait_is_the_tasks_alone(self, clock):
+        import inspect
+
+        from aliyun_sdk_secretsmanager_common_plugin.clock import Clock
+
+        assert inspect.iscoroutinefunction(Clock.sleep_async)
+
+        async def main():
+            order = []
+
+            async def sleeper():
+                await Clock().sleep_async(0.01)
+                order.append("slept")
+
+            task = asyncio.ensure_future(sleeper())
+            await asyncio.sleep(0)
+            order.append("went on")
+            await task
+            return order
+
+        assert run(main()) == ["went on", "slept"]
+
+    def test_failed_renewal_is_the_cause(self, world, tasks):
+        world.rotate(ClientException("SDK.HttpError", "no answer"))
+        world.accepts = set()
+
+        _, error = run(tasks.call())
+
+        assert error is world.errors[0]
+        assert error.__cause__.error_code == "SDK.HttpError"
+
+    def test_no_thread_for_the_renewal_is_the_cause(self, world, tasks, monkeypatch):
+        world.rotate(B)
+        world.accepts = set()
+
+        def start(thread):
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(flights_module.threading.Thread, "start", start)
+
+        _, error = run(tasks.call())
+
+        assert error is world.errors[0]
+        assert "new thread" in str(error.__cause__)
+
+    def test_request_that_cannot_be_rewound_is_not_sent_again(self, world, tasks):
+        world.rotate(B)
+        world.accepts = {B}
+
+        _, error = run(tasks.call(rewind=lambda: ReplayError("it cannot be read twice")))
+
+        assert world.sent() == [A]
+        assert isinstance(error.__cause__, ReplayError)
+
+    def test_task_cancelled_while_it_sends_is_cancelled_and_not_judged(self, world):
+        world.cache.get(NAME)
+        judge = Judge()
+
+        async def send(key):
+            await asyncio.sleep(PATIENCE * 10)
+
+        async def main():
+            task = asyncio.ensure_future(world.lease(judge).replay_async(send))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        run(main())
+        assert judge.judged == []
+
+    def test_replay_returns_or_raises_what_send_did_last(self, world):
+        world.rotate(B)
+        world.accepts = {B}
+        errors = []
+
+        async def send(one):
+            if one in world.accepts:
+                return "answer"
+            errors.append(ServiceError("InvalidAccessKeyId"))
+            raise errors[-1]
+
+        assert run(world.lease().replay_async(send)) == "answer"
+        world.accepts = set()
+        with pytest.raises(ServiceError) as caught:
+            run(world.lease().replay_async(send))
+        assert caught.value is errors[-1]
+
+    def test_of_a_closed_lease_says_so(self, world, tasks):
+        lease = world.lease()
+        lease.close()
+
+        with pytest.raises(ManagedCredentialsError, match="was shut down"):
+            run(tasks.call(lease))
+        with pytest.raises(ManagedCredentialsError, match="was shut down"):
+            run(lease.access_key_async())
+
+    def test_access_key_is_the_current_one(self, world):
+        assert run(world.lease().access_key_async()) is A
+
+    def test_failed_call_leaves_nothing_to_the_garbage_collector(self, world):
+        class Body:
+            pass
+
+        body = Body()
+        reference = weakref.ref(body)
+        world.rotate(B)
+        world.accepts = set()
+        lease = Lease(NAME, world.cache, world.clock, Codes(), lambda: None)
+
+        async def send(one, body):
+            raise ServiceError("InvalidAccessKeyId")
+
+        async def main(body):
+            with pytest.raises(ServiceError):
+                await lease.replay_async(lambda one: send(one, body))
+
+        gc.collect()
+        gc.disable()
+        try:
+            run(main(body))
+            del body
+            assert reference() is None
+        finally:
+            gc.enable()
+
+
+class TestFacade:
+    """What it does in an event loop, and what it leaves to those who have none."""
+
+    def test_reads_and_renews(self, cloud, credentials):
+        async def main():
+            first = await credentials.get_async(SECRET)
+            new = cloud.rotate(SECRET)
+            return await credentials.renew_async(SECRET, first), new
+
+        renewed, new = run(main())
+        assert renewed.access_key_id == new.access_key_id
+
+    def test_preloads_without_waiting_in_a_loop(self, cloud, tmp_path):
+        from aliyun_sdk_secretsmanager_testing import Fault
+
+        cloud.inject("secrets_manager", Fault.hang())
+        path = cloud.write_properties(tmp_path, secret_names=SECRET, fetch_timeout_milliseconds=PATIENCE * 1000)
+
+        async def main():
+            with ManagedCredentials.from_properties(path) as credentials:
+                cloud.clear()
+                return await credentials.get_async(SECRET)
+
+        assert run(main()).access_key_id == cloud.secret(SECRET).current.access_key_id
+
+    def test_lease_that_does_not_wait_leaves_the_error_to_the_first_call(self, credentials):
+        class Client:
+            pass
+
+        client = Client()
+        lease = credentials.lease(client, "missing", Codes(), lambda client: None, wait=False)
+
+        with pytest.raises(Exception, match="check the secret's name"):
+            run(lease.access_key_async())
+        lease.close()
+
+    def test_knows_whether_a_loop_runs_in_this_thread(self, in_threads):
+        async def main():
+            return in_event_loop(), in_threads([in_event_loop])[0]
+
+        assert run(main()) == (True, False)
+        assert not in_event_loop()
+
+    @pytest.mark.slow
+    def test_programs_without_a_loop_import_nothing_of_it(self):
+        program = (
+            "import sys, aliyun_sdk_secretsmanager_sdk_core_plugin, aliyun_sdk_secretsmanager_oss_plugin\n"
+            "from aliyun_sdk_secretsmanager_common_plugin.flights import in_event_loop\n"
+            "assert not in_event_loop()\n"
+            "print([name for name in ('asyncio', 'concurrent.futures', 'aiohttp') if name in sys.modules])"
+        )
+
+        imported = subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, universal_newlines=True)
+
+        assert imported == "[]\n"
+
+
+class TestLoopsOfOthers:
+    def test_uvloop(self, world, tasks):
+        uvloop = pytest.importorskip("uvloop")
+        world.rotate(B)
+        world.accepts = {B}
+
+        async def main():
+            return await asyncio.gather(*[tasks.call() for _ in range(100)])
+
+        assert run(main(), uvloop.new_event_loop) == [("answer", None)] * 100
+        assert len(world.source.asked) == 2
+
+    def test_several_in_several_threads(self, world, tasks, in_threads):
+        world.rotate(B, C)
+        world.accepts = {B, C}
+
+        async def main():
+            return await asyncio.gather(*[tasks.call() for _ in range(50)])
+
+        answers = in_threads([lambda: run(main())] * 4)
+
+        assert answers == [[("answer", None)] * 50] * 4
+        assert len(world.source.asked) == 2
