@@ -10,7 +10,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 from .http import Answer, Request
 from .keyring import Owner
 from .service import Service
-from .signatures import roa, rpc
+from .signatures import roa, rpc, v3
 from .signatures.claim import Claim, Refused
 
 _ERRORS: Dict[str, Tuple[int, str, str]] = {
@@ -19,6 +19,7 @@ _ERRORS: Dict[str, Tuple[int, str, str]] = {
     "wrong_signature": (400, "SignatureDoesNotMatch", "Specified signature is not matched with our calculation. "
                         "server string to sign is:{string_to_sign}"),
     "wrong_md5": (400, "ContentMD5NotMatched", "The Content-MD5 does not match the body."),
+    "wrong_sha256": (400, "ContentSHA256NotMatched", "The x-acs-content-sha256 does not match the body."),
     "token_missing": (400, "MissingSecurityToken", "SecurityToken is mandatory for this action."),
     "token_wrong": (400, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed."),
     "token_expired": (400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired."),
@@ -47,6 +48,11 @@ def operation(request: Request) -> Operation:
     if roa.matches(request):
         return _roa_operation(request)
     parameters = {name: value or "" for name, value in rpc.parameters(request)}
+    if v3.matches(request):
+        headers = request.headers
+        return Operation(headers.get("x-acs-action", ""), headers.get("x-acs-version", ""),
+                         headers.get("x-acs-region-id") or parameters.get("RegionId"), v3.access_key_id(request),
+                         parameters)
     return Operation(parameters.get("Action", ""), parameters.get("Version", ""), parameters.get("RegionId"),
                      parameters.get("AccessKeyId"), parameters)
 
@@ -75,10 +81,15 @@ class OpenApi(Service):
         Raises:
             Refused: nobody's did.
         """
-        if not roa.matches(request) and request.path != "/":
-            raise Refused("wrong_path")
         now = self.shared.clock.time()
-        claim: Claim = roa.read(request, now) if roa.matches(request) else rpc.read(request, now)
+        if v3.matches(request):
+            claim: Claim = v3.read(request, now)
+        elif roa.matches(request):
+            claim = roa.read(request, now)
+        elif request.path != "/":
+            raise Refused("wrong_path")
+        else:
+            claim = rpc.read(request, now)
         return self.shared.keyring.check(claim, self.shared.clock.monotonic())
 
     def answer(self, request: Request) -> Answer:
@@ -129,7 +140,7 @@ def request_id() -> str:
 
 
 def _wants_xml(request: Request) -> bool:
-    if roa.matches(request):
+    if roa.matches(request) or v3.matches(request):
         return "xml" in request.headers.get("accept", "")
     return operation(request).parameters.get("Format", "").upper() == "XML"
 

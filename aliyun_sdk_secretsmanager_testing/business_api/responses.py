@@ -1,16 +1,18 @@
 """Answers that show a caller that its request arrived whole."""
 import base64
-from typing import Callable, Dict
+import json
+from typing import Any, Callable, Dict, List
 
 from .. import openapi
 from ..access_key import masked
 from ..calls import Subject
-from ..http import Answer, Request
+from ..http import Answer, Pieces, Request
 from ..keyring import MANAGED, Owner
 from ..service import Shared
-from .routes import is_location
+from .routes import DOWNLOAD, EVENTS, is_location
 
 _UNECHOED = ("Signature", "SecurityToken")
+_EVENTS = 3
 
 
 class BusinessApi(openapi.OpenApi):
@@ -37,6 +39,8 @@ class BusinessApi(openapi.OpenApi):
                                  "resource: this AccessKey may only call Secrets Manager.")
         if is_location(asked.action, asked.version):
             return self._describe_endpoints(request, asked.parameters)
+        if asked.action == DOWNLOAD:
+            return Answer(200, request.body(), {"Content-Type": "application/octet-stream"})
         document = {
             "RequestId": openapi.request_id(),
             "Action": asked.action,
@@ -46,6 +50,8 @@ class BusinessApi(openapi.OpenApi):
             "Parameters": {name: value for name, value in asked.parameters.items() if name not in _UNECHOED},
             "Body": base64.b64encode(request.body()).decode("ascii"),
         }
+        if asked.action == EVENTS:
+            return _events(document)
         return openapi.answer(request, document, root="Response")
 
     def _describe_endpoints(self, request: Request, parameters: Dict[str, str]) -> Answer:
@@ -60,3 +66,15 @@ class BusinessApi(openapi.OpenApi):
         }
         document = {"RequestId": openapi.request_id(), "Success": True, "Endpoints": {"Endpoint": [endpoint]}}
         return openapi.answer(request, document, root="DescribeEndpointsResponse")
+
+
+def _events(document: Dict[str, Any]) -> Answer:
+    """The document as the data of several events, each sent by itself."""
+    pieces = ["id: {}\nevent: echo\ndata: {}\n\n".format(number, json.dumps(document)).encode("ascii")
+              for number in range(1, _EVENTS + 1)]
+    headers = {"Content-Type": "text/event-stream;charset=utf-8", "Content-Length": str(sum(map(len, pieces)))}
+    return Answer(200, _sent(pieces), headers)
+
+
+def _sent(pieces: List[bytes]) -> Pieces:
+    yield from pieces

@@ -4,6 +4,7 @@ import calendar
 import email.utils
 import hashlib
 import hmac
+import time
 from typing import Any, Callable, Dict, NamedTuple, Optional
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ class Claim(NamedTuple):
         security_token: as sent; None where there is none.
         sign: computes the right signature from the AccessKey secret; None where it was made with a private key (see
             ``rsa``).
+        canonical_request: recomputed, too, where the string to sign has only its hash.
     """
 
     access_key_id: str
@@ -28,6 +30,7 @@ class Claim(NamedTuple):
     string_to_sign: bytes
     security_token: Optional[str]
     sign: Optional[Callable[[str], str]]
+    canonical_request: bytes = b""
 
     def __repr__(self) -> str:
         return "Claim"
@@ -35,6 +38,8 @@ class Claim(NamedTuple):
     def shown_string_to_sign(self) -> str:
         """The string to sign for an error message: with the token, which is a secret, masked."""
         text = self.string_to_sign.decode("utf-8", "replace")
+        if self.canonical_request:
+            text += " server canonical request is:" + self.canonical_request.decode("utf-8", "replace")
         for shown in (self.security_token, quote(self.security_token or "", safe="~")):
             text = text.replace(shown, "***") if shown else text
         return text
@@ -72,6 +77,23 @@ def check_date(date: str, now: float) -> None:
         raise Refused("bad_date")
     if abs(calendar.timegm(parsed) - now) > WINDOW_SECONDS:
         raise Refused("skewed", request_time=date)
+
+
+def check_timestamp(text: str, now: float) -> None:
+    """Check a date of the form 2026-11-21T10:00:00Z.
+
+    Args:
+        now: seconds since 1970.
+
+    Raises:
+        Refused: it is none, or more than 15 minutes off.
+    """
+    try:
+        moment = calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+    except ValueError:
+        raise Refused("bad_date") from None
+    if abs(moment - now) > WINDOW_SECONDS:
+        raise Refused("skewed", request_time=text)
 
 
 def mac(digest: str, secret: str, string_to_sign: bytes) -> str:

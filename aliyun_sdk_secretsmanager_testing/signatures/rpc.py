@@ -2,14 +2,12 @@
 
 https://www.alibabacloud.com/help/en/sdk/product-overview/rpc-mechanism
 """
-import calendar
-import time
 from typing import Callable, Dict, Optional
 from urllib.parse import quote
 
 from ..http import Pairs, Request, decoded_pairs, wire
 from .body import check_body
-from .claim import WINDOW_SECONDS, Claim, Refused, mac
+from .claim import Claim, Refused, check_timestamp, mac
 
 _DIGESTS = {"HMAC-SHA1": "sha1", "HMAC-SHA256": "sha256"}
 _RSA = "SHA256withRSA"
@@ -52,7 +50,7 @@ def read(request: Request, now: float) -> Claim:
         raise Refused("unsupported", name="SignatureType")
     if given["SignatureVersion"] != "1.0":
         raise Refused("unsupported", name="SignatureVersion")
-    _check_timestamp(given["Timestamp"], now)
+    check_timestamp(given["Timestamp"], now)
     check_body(request)
     string_to_sign = compose(request.method, pairs)
     return Claim(given["AccessKeyId"], given["Signature"], string_to_sign, given.get("SecurityToken") or None,
@@ -75,12 +73,3 @@ def _hmac(method: str, string_to_sign: bytes) -> Optional[Callable[[str], str]]:
 def _encoded(text: str) -> str:
     # 3.6 still encodes "~", which RFC 3986 leaves alone.
     return quote(wire(text), safe="~")
-
-
-def _check_timestamp(text: str, now: float) -> None:
-    try:
-        moment = calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
-    except ValueError:
-        raise Refused("bad_date") from None
-    if abs(moment - now) > WINDOW_SECONDS:
-        raise Refused("skewed", request_time=text)
