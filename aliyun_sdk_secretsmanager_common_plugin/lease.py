@@ -134,7 +134,7 @@ class Lease:
                 if error is None:
                     self._note_accepted(key)
                     return result, None
-                if not self._is_rejection(key, error):
+                if not self.is_rejection(key, error):
                     return result, error
                 if key not in rejected:
                     rejected.add(key)
@@ -236,7 +236,8 @@ class Lease:
             self._accepted = key
         self._cache.accepted(self.secret_name, key)
 
-    def _is_rejection(self, key: AccessKey, error: Exception) -> bool:
+    def is_rejection(self, key: AccessKey, error: Exception) -> bool:
+        """Return whether ``error``, which a service answered to a request signed with ``key``, means a rejected key."""
         handler = self._handler
         try:
             if handler.judge_ak_expire(error):

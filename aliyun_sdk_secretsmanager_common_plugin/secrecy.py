@@ -15,6 +15,7 @@ _SENSITIVE = [
         + _VALUE
     ),
     re.compile(r"(?i)(\bauthorization[\"']?\s*[:=]\s*b?[\"'])[^\"']+"),
+    re.compile(r"(?i)(\bauthorization\s*[:=]\s*)(?=acs3-)[^\"'\r\n]+"),
     re.compile(r"(?i)(\bauthorization\s*[:=]\s*)(?:(?:acs|bearer|oss\S*)\s+)?" + _VALUE),
     re.compile(r"(\"SecretData\"\s*:\s*\")(?:[^\"\\]|\\+.)+"),
     re.compile(r"((?:[?&]|\bx-oss-)[Ss]ignature=|[\"']Signature[\"']: [\"'])" + _VALUE),

@@ -380,6 +380,9 @@ class _Properties:
 
     def _identity(self) -> IdentitySettings:
         self._required("credentials_type", "the known types are: " + ", ".join(CREDENTIALS_TYPES))
+        if self._values["credentials_type"] == "bearer":
+            self._fail("credentials_type", "is 'bearer', but Secrets Manager takes no bearer token; the types that "
+                       "work are: " + ", ".join(CREDENTIALS_TYPES))
         credentials_type = self._one_of("credentials_type", CREDENTIALS_TYPES, "")
         why = "credentials_type={} needs it".format(credentials_type)
         fields: Dict[str, Any] = {"credentials_type": credentials_type}

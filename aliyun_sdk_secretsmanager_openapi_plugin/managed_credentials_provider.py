@@ -1,0 +1,126 @@
+"""A credentials provider of the V2.0 SDKs, for code that builds its own ``CredentialClient``."""
+
+from contextvars import ContextVar
+from typing import Any, Optional, Tuple
+
+from alibabacloud_credentials_api import ICredentials, ICredentialsProvider
+from alibabacloud_tea_openapi import client as sdk
+
+from aliyun_sdk_secretsmanager_common_plugin import AccessKey, AKExpireHandler, ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin.flights import in_event_loop
+from aliyun_sdk_secretsmanager_common_plugin.lease import Pull
+
+from .openapi_ak_expire_handler import OpenApiAkExpireHandler
+
+# In this thread or task: the provider whose key signs a request, and where it gets it.
+signing: ContextVar[Tuple[Any, Optional[Pull]]] = ContextVar("managed_credentials_signing", default=(None, None))
+# The key whose id was read last.
+_read: ContextVar[Optional[AccessKey]] = ContextVar("managed_credentials_read", default=None)
+
+NAME = "managed"
+
+
+class ManagedKey(ICredentials):  # type: ignore[misc]
+    """Id, secret and token of one version.
+
+    Gateways of some products ask a ``CredentialClient`` for the three one after another, and it a provider each time:
+    secret and token are those of the id that was read last then.
+
+    Args:
+        key: the version.
+    """
+
+    def __init__(self, key: AccessKey) -> None:
+        self._key = key
+        self._id_was_read = False
+
+    def get_access_key_id(self) -> str:
+        """Return the id."""
+        self._id_was_read = True
+        _read.set(self._key)
+        return self._key.access_key_id
+
+    def get_access_key_secret(self) -> str:
+        """Return the secret."""
+        return self._version().access_key_secret
+
+    def get_security_token(self) -> Optional[str]:
+        """Return the token, None if there is none."""
+        return self._version().security_token
+
+    def get_provider_name(self) -> str:
+        """Return what the SDKs say of the key's origin in a header."""
+        return NAME
+
+    def _version(self) -> AccessKey:
+        return self._key if self._id_was_read else _read.get() or self._key
+
+
+class ManagedCredentialsProvider(ICredentialsProvider):  # type: ignore[misc]
+    """Gives a ``CredentialClient`` of ``alibabacloud-credentials`` the secret's current key.
+
+    The key is refreshed ahead of its rotation; calls are not replayed, as those of ``managed`` clients are. Threads,
+    and tasks of any event loop, may share it.
+
+    Args:
+        secret_name: the name of a managed RAM credential in Secrets Manager, read now; in an event loop the reading
+            only begins, and the first call waits for it.
+        managed_credentials: where the secret is read; None takes ``ManagedCredentials.default()``.
+        ak_expire_handler: of the client whose calls are replayed, if there is one.
+
+    Attributes:
+        lease: the use of the secret.
+
+    Raises:
+        ConfigurationError: the properties file, or the secret's name, is missing or wrong.
+        ServerException, ClientException: Secrets Manager refused, failed, or did not answer within ``fetch_timeout``.
+        SecretFormatError: the secret is no managed RAM credential.
+
+    Example::
+
+        credential = CredentialClient(provider=ManagedCredentialsProvider("my-secret"))
+        client = EcsClient(Config(credential=credential, region_id="cn-hangzhou"))
+    """
+
+    def __init__(
+        self,
+        secret_name: str,
+        managed_credentials: Optional[ManagedCredentials] = None,
+        ak_expire_handler: Optional[AKExpireHandler] = None,
+    ) -> None:
+        credentials = managed_credentials or ManagedCredentials.default()
+        handler = ak_expire_handler or OpenApiAkExpireHandler()
+        self.lease = credentials.lease(self, secret_name, handler, _forget_sockets, wait=not in_event_loop())
+
+    def get_credentials(self) -> ManagedKey:
+        """Return the current version."""
+        return ManagedKey(self._signs() or self.lease.access_key())
+
+    async def get_credentials_async(self) -> ManagedKey:
+        """As ``get_credentials``."""
+        return ManagedKey(self._signs() or await self.lease.access_key_async())
+
+    def get_provider_name(self) -> str:
+        """Return what the SDKs take for the credential's type."""
+        return NAME
+
+    def shutdown(self) -> None:
+        """Release the secret. Idempotent."""
+        self.lease.close()
+
+    def _signs(self) -> Optional[AccessKey]:
+        """Return the key of the attempt that is being signed, None if there is none."""
+        provider, pull = signing.get()
+        return pull() if provider is self and pull is not None else None
+
+    def __enter__(self) -> "ManagedCredentialsProvider":
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self.shutdown()
+
+
+def _forget_sockets(client: Any) -> None:
+    """Let the SDK go on in a forked child without the sockets of its parent: all clients share its sessions."""
+    core = getattr(sdk, "DaraCore", None) or sdk.TeaCore
+    core._sessions.clear()
