@@ -5,7 +5,7 @@ import copy
 import functools
 import inspect
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any, AsyncIterator, Awaitable, Callable, Iterator, Optional, Tuple
 
 from Tea.exceptions import TeaException, UnretryableException
@@ -59,7 +59,8 @@ class Call:
         try:
             yield
         finally:
-            signing.reset(token)
+            with suppress(ValueError):  # of a loop that is gone, the garbage collector ends tasks in another context
+                signing.reset(token)
 
     def answer(self, error: Any) -> Any:
         """Return an error if a service answered it to a signed request, else raise it."""

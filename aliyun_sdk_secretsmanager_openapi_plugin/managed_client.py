@@ -91,13 +91,11 @@ class ManagedClient:
         if method is not None:  # else of an SDK that is older
             setattr(cls, name, wrapper(method))
 
-    @property
-    def _retry_options(self) -> None:
-        """What the SDK retries: nothing, since it would sign with a rejected key again; see ``Call.retried``."""
-
-    @_retry_options.setter
-    def _retry_options(self, retry_options: Any) -> None:
+    def _take_retry_options(self, retry_options: Any) -> None:
         self._retries = retry_options
+
+    # The SDK tries each request once, since it would sign again with a key that was rejected: see ``Call.retried``.
+    _retry_options: Any = property(lambda self: None, _take_retry_options)
 
     def shutdown(self) -> None:
         """Release the secret. Other clients go on. Idempotent."""
@@ -141,8 +139,9 @@ def managed(client_class: Type[AnyClient]) -> ManagedClass[AnyClient]:
             client.describe_regions(DescribeRegionsRequest())
     """
     if client_class not in _classes:
-        name, bases = "Managed" + client_class.__name__, (ManagedClient, client_class)
-        _classes.setdefault(client_class, type(name, bases, {"__module__": client_class.__module__}))
+        described = {"__module__": client_class.__module__, "__doc__": ManagedClient.__doc__}
+        made = type("Managed" + client_class.__name__, (ManagedClient, client_class), described)
+        _classes.setdefault(client_class, made)
     managed_class: ManagedClass[AnyClient] = _classes[client_class]
     return managed_class
 

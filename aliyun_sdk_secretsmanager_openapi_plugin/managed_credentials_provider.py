@@ -14,8 +14,8 @@ from .openapi_ak_expire_handler import OpenApiAkExpireHandler
 
 # In this thread or task: the provider whose key signs a request, and where it gets it.
 signing: ContextVar[Tuple[Any, Optional[Pull]]] = ContextVar("managed_credentials_signing", default=(None, None))
-# The key whose id was read last.
-_read: ContextVar[Optional[AccessKey]] = ContextVar("managed_credentials_read", default=None)
+# The provider whose id was read last, and the key.
+_read: ContextVar[Tuple[Any, Optional[AccessKey]]] = ContextVar("managed_credentials_read", default=(None, None))
 
 NAME = "managed"
 
@@ -28,16 +28,18 @@ class ManagedKey(ICredentials):  # type: ignore[misc]
 
     Args:
         key: the version.
+        provider: who gives it.
     """
 
-    def __init__(self, key: AccessKey) -> None:
+    def __init__(self, key: AccessKey, provider: ICredentialsProvider) -> None:
         self._key = key
+        self._provider = provider
         self._id_was_read = False
 
     def get_access_key_id(self) -> str:
         """Return the id."""
         self._id_was_read = True
-        _read.set(self._key)
+        _read.set((self._provider, self._key))
         return self._key.access_key_id
 
     def get_access_key_secret(self) -> str:
@@ -53,7 +55,8 @@ class ManagedKey(ICredentials):  # type: ignore[misc]
         return NAME
 
     def _version(self) -> AccessKey:
-        return self._key if self._id_was_read else _read.get() or self._key
+        provider, key = _read.get()
+        return key if key is not None and provider is self._provider and not self._id_was_read else self._key
 
 
 class ManagedCredentialsProvider(ICredentialsProvider):  # type: ignore[misc]
@@ -94,11 +97,11 @@ class ManagedCredentialsProvider(ICredentialsProvider):  # type: ignore[misc]
 
     def get_credentials(self) -> ManagedKey:
         """Return the current version."""
-        return ManagedKey(self._signs() or self.lease.access_key())
+        return ManagedKey(self._signs() or self.lease.access_key(), self)
 
     async def get_credentials_async(self) -> ManagedKey:
         """As ``get_credentials``."""
-        return ManagedKey(self._signs() or await self.lease.access_key_async())
+        return ManagedKey(self._signs() or await self.lease.access_key_async(), self)
 
     def get_provider_name(self) -> str:
         """Return what the SDKs take for the credential's type."""
