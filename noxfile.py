@@ -78,7 +78,7 @@ def mutation(session):
 @nox.session
 def docs(session):
     """The docs site, docs/_build/index.html; a warning is an error."""
-    install(session, ".[oss,prometheus,testing]", "sphinx", "furo")
+    install(session, ".[oss,openapi,prometheus,testing]", "sphinx", "furo")
     session.run("python", "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "docs", "docs/_build", *session.posargs)
 
 
@@ -131,6 +131,17 @@ def faults(session):
     # In one process: each test has many cells at once.
     session.run(
         "python", "-m", "pytest", "-q", "-m", "matrix or not matrix", "tests/test_fault_matrix.py", *session.posargs)
+
+
+@nox.session(python=["3.8", "3.11", "3.13"])
+@nox.parametrize(
+    "versions", ["alibabacloud-tea-openapi==0.3.16 alibabacloud-ecs20140526<6", "alibabacloud-ecs20140526"])
+def openapi(session, versions):
+    """V2.0 clients in threads, tasks and loops, on the oldest and newest alibabacloud-tea-openapi."""
+    install(session, ".[test,openapi]", "uvloop", "mypy", *versions.split())
+    session.run(
+        "python", "-m", "pytest", "-q", "-n", "auto", "tests/openapi", "tests/common/test_asyncio.py",
+        "tests/test_docs.py", "tests/examples/test_programs.py", *session.posargs)
 
 
 @nox.session(python=["3.9", "3.11"])

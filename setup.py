@@ -25,6 +25,7 @@ IDENTITIES = [
     "alibabacloud-credentials>=0.3.6; python_version<'3.7'",
 ]
 ALL = OSS + IDENTITIES
+OPENAPI = ["alibabacloud-tea-openapi>=0.3.16"]
 SECRET_MANAGER_CLIENT = ["aliyun-secret-manager-client>=0.1.5"]
 CLI = ["click", "rich"]
 PROMETHEUS = ["prometheus_client>=0.15"]
@@ -52,6 +53,7 @@ setup(
         "oss": OSS,
         "identities": IDENTITIES,
         "all": ALL,
+        "openapi": OPENAPI,
         "secret-manager-client": SECRET_MANAGER_CLIENT,
         "cli": CLI,
         "prometheus": PROMETHEUS,

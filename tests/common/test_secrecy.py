@@ -66,6 +66,10 @@ LINES = [
      "\n> x-acs-security-token : " + TOKEN + "\n> Authorization : acs " + ID + ":" + SIGNATURE + "\n> Accept : */*", (),
      "\n> GET /?SecurityToken=******&Signature=******&A=b HTTP/1.1\n> Host : ecs.aliyuncs.com"
      "\n> x-acs-security-token : ******\n> Authorization : ******\n> Accept : */*"),
+    # darabonba/core.py: the same, with version 3 of the signature
+    ("\n> Authorization : ACS3-HMAC-SHA256 Credential=" + ID + ",SignedHeaders=host;x-acs-date,Signature=" + SIGNATURE
+     + "\n> accept : */*", (),
+     "\n> Authorization : ******\n> accept : */*"),
     # aliyunsdkcore/client.py: an answer, as bytes
     ("Response received. Product:%s Response-body: %s",
      ("Sts", ('{"RequestId":"1","Credentials":{"SecurityToken":"' + TOKEN + '","Expiration":"x"}}').encode()),

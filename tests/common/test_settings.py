@@ -403,6 +403,12 @@ class TestBadKey:
         assert all(known in message for known in settings_module.CREDENTIALS_TYPES)
         assert "credentials_type" in message
 
+    def test_bearer_token_is_none_that_secrets_manager_takes_and_the_types_that_work_are_named(self, refused, write):
+        message = refused(write(credentials_type="bearer"))
+
+        assert "Secrets Manager takes no bearer token" in message
+        assert all(known in message for known in settings_module.CREDENTIALS_TYPES)
+
     def test_typo_in_a_key_warns_with_the_nearest(self, write, caplog):
         path = write("".join("{}={}\n".format(*item) for item in GOOD.items()) + "secret_name=a\n")
 

@@ -45,6 +45,14 @@ def test_ecs_describe(run):
     assert len(set(SIGNED.findall(printed))) == 2
 
 
+def test_openapi_ecs(run):
+    printed = run("openapi_ecs.py", "alibabacloud_ecs20140526").splitlines()
+
+    assert printed[:2] == ["200", "10 answers"]
+    assert SIGNED.search(printed[2])
+    assert printed[3] == "2 reads of the secret"
+
+
 def test_oss_upload(run):
     assert run("oss_upload.py").splitlines() == [
         "bytes.txt: 7 bytes", "file.txt: 7000 bytes", "generator.txt: 3890 bytes"]
