@@ -68,7 +68,7 @@ class Call:
             raise error
         # The SDK's frames hold the error, and it them: body and key would stay until the garbage collector runs.
         getattr(error, "inner_exception", error).__traceback__ = None
-        return error.with_traceback(None)
+        return error
 
     def rewind(self) -> Optional[Exception]:
         """Make the request what it was at first, or return why that cannot be."""

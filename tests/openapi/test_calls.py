@@ -382,9 +382,14 @@ class TestRetriesOfTheUser:
         assert caught.value.code == "Busy"
         assert statuses(cloud) == [503, 503]
 
-    def test_are_the_same_as_of_a_plain_client(self, cloud, make_client, config):
+    def test_are_the_same_as_of_a_plain_client(self, cloud, make_client, config, monkeypatch):
         from alibabacloud_tea_openapi.client import Client
+        from darabonba.core import DaraCore
 
+        told = []  # to the service, of the attempts before
+        do_action = DaraCore.do_action
+        monkeypatch.setattr(DaraCore, "do_action", staticmethod(lambda request, runtime: told.append(
+            {name: value for name, value in request.headers.items() if "retry" in name}) or do_action(request, runtime)))
         key = cloud.secret(SECRET).current
         options = self.options("RetryError", "ServerException", attempts=3)
         plain = Client(config(access_key_id=key.access_key_id, access_key_secret=key.access_key_secret,
@@ -397,6 +402,8 @@ class TestRetriesOfTheUser:
             seen.append((type(caught.value), caught.value.code, statuses(cloud)[sum(len(each[2]) for each in seen):]))
             cloud.clear()
         assert seen[0] == seen[1]
+        assert told[:3] == told[3:]
+        assert [len(each) for each in told] == [0, 2, 2] * 2
 
     def test_no_connection_is_retried_as_of_a_plain_client(self, make_client):
         client = make_client(retry_options=self.options("RetryError"), endpoint="127.0.0.1:1")

@@ -173,8 +173,10 @@ class TestHangs:
         async def do(coroutine):
             longest = [0.0]
             heart = asyncio.ensure_future(beat(longest))
+            await asyncio.sleep(0)  # for the first one
             try:
                 await coroutine
+                await asyncio.sleep(0.1)  # for the last one
             finally:
                 heart.cancel()
             return longest[0]
