@@ -389,8 +389,8 @@ class Cache:
 
     def after_fork_in_child(self) -> None:
         """Keep the keys, with a fresh lock and no flight; cold, so that the next read of each schedules its refresh."""
-        self._lock = threading.RLock()
         self._flights = Flights()
+        self._lock = threading.RLock()
         self._keys.clear()
         for entry in self._entries.values():
             entry.flight = None
