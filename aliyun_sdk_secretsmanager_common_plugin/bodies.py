@@ -2,9 +2,12 @@
 
 import inspect
 import tempfile
-from typing import IO, Any, Iterator, Optional, Union
+from typing import IO, TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, Iterator, Optional, Union
 
 from .exceptions import ReplayError
+
+if TYPE_CHECKING:
+    from asyncio import Future
 
 _CHUNK = 64 * 1024
 
@@ -31,7 +34,7 @@ class ReplayableBody:
         self._fixed = False
         if data is None or isinstance(data, (bytes, bytearray, memoryview, str)):
             return
-        if _can_seek(data):
+        if can_seek(data):
             self._seekable, self._position = data, data.tell()
         elif self._can_be_taped(data):
             self.data = self._tape = _tape(data, buffer_bytes, spool_bytes)
@@ -56,7 +59,7 @@ class ReplayableBody:
             self._tape.close()
 
     def _can_be_taped(self, data: Any) -> bool:
-        return hasattr(data, "read") or hasattr(data, "__iter__")
+        return hasattr(data, "read") or hasattr(data, "__iter__") or hasattr(data, "__aiter__")
 
 
 class Tape:
@@ -147,7 +150,28 @@ class IterableFileTape(FileTape, IterableTape):
     """A tape of what has both; requests looks for both, and prefers one or the other."""
 
 
-class AsyncFileTape(Tape):
+class _AsyncTape(Tape):
+    """A tape of what is awaited, in tasks of its own: an attempt may be cancelled meanwhile, and the next goes on."""
+
+    _pending: "Optional[Future[Any]]" = None
+
+    def close(self) -> None:
+        """Let go of what was kept, and of the source."""
+        super().close()
+        if self._pending is not None:
+            self._pending.cancel()
+
+    async def _read(self, read: Callable[[], Awaitable[Any]]) -> bytes:
+        from asyncio import ensure_future, shield
+
+        if self._pending is None:
+            self._pending = ensure_future(read())
+        chunk = await shield(self._pending)
+        self._pending = None
+        return self._keep(_to_bytes(chunk))
+
+
+class AsyncFileTape(_AsyncTape):
     """A tape of what has a ``read`` to be awaited."""
 
     async def read(self, amt: Optional[int] = None) -> bytes:
@@ -155,19 +179,38 @@ class AsyncFileTape(Tape):
         everything = amt is None or amt < 0
         if self._given < self._size:
             given = self._give(self._size if everything else amt or 0)
-            return given + self._keep(_to_bytes(await self._source.read())) if everything else given
-        return self._keep(_to_bytes(await (self._source.read() if everything else self._source.read(amt))))
+            return given + await self._read(self._source.read) if everything else given
+        return await self._read(self._source.read if everything else lambda: self._source.read(amt))
+
+
+class AsyncIterableTape(_AsyncTape):
+    """A tape of what can be iterated by ``async for``."""
+
+    _iterator: Optional[AsyncIterator[bytes]] = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._given < self._size:
+            return self._give(_CHUNK)
+        if self._iterator is None:
+            self._iterator = self._source.__aiter__()
+        return await self._read(self._iterator.__anext__)
 
 
 def _tape(source: Any, buffer_bytes: int, spool_bytes: int) -> Tape:
     if not hasattr(source, "read"):
-        return IterableTape(source, buffer_bytes, spool_bytes)
-    if inspect.iscoroutinefunction(source.read):
-        return AsyncFileTape(source, buffer_bytes, spool_bytes)
-    return (IterableFileTape if hasattr(source, "__iter__") else FileTape)(source, buffer_bytes, spool_bytes)
+        made: Any = AsyncIterableTape if hasattr(source, "__aiter__") else IterableTape
+    elif inspect.iscoroutinefunction(source.read):
+        made = AsyncFileTape
+    else:
+        made = IterableFileTape if hasattr(source, "__iter__") else FileTape
+    return made(source, buffer_bytes, spool_bytes)  # type: ignore[no-any-return]
 
 
-def _can_seek(data: Any) -> bool:
+def can_seek(data: Any) -> bool:
+    """Return whether a body can be rewound by ``seek``, without awaiting it."""
     return (
         hasattr(data, "seek")
         and hasattr(data, "tell")

@@ -1,18 +1,15 @@
 """Clients of the V2.0 SDKs for the local cloud; where alibabacloud-tea-openapi is not installed, no test."""
 
-import asyncio
-
 import pytest
 
+from tests import tasks
 from tests.conftest import SECRET
+from tests.tasks import PATIENCE
 
 try:
     import alibabacloud_tea_openapi.client  # noqa: F401
 except ImportError:
     collect_ignore_glob = ["test_*.py"]
-
-# Only a broken product takes as long.
-PATIENCE = 300
 
 # What the SDKs do that newer versions of Python warn of.
 SDK_WARNINGS = [pytest.mark.filterwarnings("ignore:" + beginning) for beginning in (
@@ -59,14 +56,4 @@ def client(make_client):
 
 @pytest.fixture
 def run():
-    """Run a coroutine in an event loop of its own, and return what it returns."""
-
-    def run_in(coroutine, new_loop=asyncio.new_event_loop):
-        loop = new_loop()
-        try:
-            return loop.run_until_complete(asyncio.wait_for(coroutine, PATIENCE))
-        finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
-
-    return run_in
+    return tasks.run

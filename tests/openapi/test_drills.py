@@ -14,10 +14,10 @@ from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentialsError
 from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault
 from tests.conftest import SECRET
+from tests.tasks import PATIENCE, AsyncLoad, until
 from tests.test_drills import Load, refresher_threads, wait_until
 
 from .calls import BODIES, arguments
-from .conftest import PATIENCE
 
 
 def fetches(cloud):
@@ -30,41 +30,6 @@ def call(client):
 
 async def call_async(client):
     return await client.call_api_async(*arguments("ROA", BODIES["json"]))
-
-
-async def until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within {} s".format(PATIENCE)
-        await asyncio.sleep(0.01)
-
-
-class AsyncLoad:
-    """Tasks that call until they are stopped; what fails is raised at the end."""
-
-    def __init__(self, client, tasks):
-        self.calls = 0
-        self._client = client
-        self._tasks = tasks
-        self._stopped = False
-
-    async def _run(self):
-        while not self._stopped:
-            await call_async(self._client)
-            self.calls += 1
-
-    async def more(self, calls):
-        """Wait for so many calls more."""
-        done = self.calls
-        await until(lambda: self.calls > done + calls or any(task.done() for task in self._running))
-
-    async def __aenter__(self):
-        self._running = [asyncio.ensure_future(self._run()) for _ in range(self._tasks)]
-        return self
-
-    async def __aexit__(self, *exc_info):
-        self._stopped = True
-        await asyncio.gather(*self._running)
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -105,7 +70,7 @@ class TestRotation:
 
     def test_ten_rotations_in_a_row_with_threads_and_tasks(self, cloud, client, run):
         async def main():
-            async with AsyncLoad(client, 4) as tasks:
+            async with AsyncLoad(lambda: call_async(client), 4) as tasks:
                 for _ in range(10):
                     await tasks.more(10)
                     cloud.rotate(SECRET)
