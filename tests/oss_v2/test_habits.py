@@ -1,0 +1,159 @@
+"""What users do with a client besides calling it: its config, isinstance, help, an editor; and what is imported."""
+
+import inspect
+import os
+import pydoc
+import subprocess
+import sys
+import textwrap
+
+import alibabacloud_oss_v2 as oss
+import pytest
+from alibabacloud_oss_v2.aio import AsyncClient
+from alibabacloud_oss_v2.credentials import StaticCredentialsProvider
+from alibabacloud_oss_v2.exceptions import OperationError
+from alibabacloud_oss_v2.vectors import Client as VectorsClient
+from alibabacloud_oss_v2.vectors.models import ListVectorBucketsRequest
+
+from aliyun_sdk_secretsmanager_oss_v2_plugin import ManagedClient, OssV2AkExpireHandler, managed
+from tests.conftest import SECRET
+from tests.instance import ROOT
+
+
+def put(client):
+    return client.put_object(oss.PutObjectRequest("bucket", "key", body=b"body"))
+
+
+class TestClass:
+    def test_is_a_subclass_and_the_same_each_time(self, client):
+        assert issubclass(managed(oss.Client), oss.Client)
+        assert managed(oss.Client) is managed(oss.Client)
+        assert isinstance(client, oss.Client)
+        assert repr(client) == "<OssClient>"
+
+    def test_of_the_programs_own_works_alike(self, cloud, config, properties, closing):
+        class MyClient(ManagedClient, oss.Client):
+            pass
+
+        client = closing(MyClient(config(), secret_name=SECRET))
+        cloud.rotate(SECRET)
+
+        assert put(client).status_code == 200
+
+    def test_of_other_services_works_alike(self, cloud, config, properties, closing):
+        """The local cloud has no such service, but says what it makes of the key before what it makes of the rest."""
+        client = closing(managed(VectorsClient)(config(account_id="1"), SECRET))
+        cloud.rotate(SECRET)
+
+        with pytest.raises(OperationError):
+            client.list_vector_buckets(ListVectorBucketsRequest())
+
+        assert [each.code for each in cloud.calls("oss")][0] == "InvalidAccessKeyId"
+        assert cloud.calls("oss")[-1].access_key_id == cloud.secret(SECRET).current.access_key_id
+
+    def test_names_its_secret_and_its_handler(self, make_client):
+        handler = OssV2AkExpireHandler("Mine")
+
+        assert make_client(ak_expire_handler=handler).ak_expire_handler is handler
+        assert make_client().secret_name == SECRET
+
+    @pytest.mark.parametrize("client_class", [oss.Client, AsyncClient])
+    def test_every_method_is_called_alike(self, client_class):
+        for name, method in inspect.getmembers(client_class, inspect.isfunction):
+            if not name.startswith("__"):
+                ours = inspect.signature(getattr(managed(client_class), name))
+                assert ours.parameters == inspect.signature(method).parameters
+
+    def test_help_says_what_it_takes(self):
+        text = pydoc.plain(pydoc.render_doc(managed(oss.Client)))
+
+        for words in ("secret_name: the name of a managed RAM credential", "shutdown(self)", "put_object"):
+            assert words in text
+
+
+class TestConfig:
+    def test_is_not_changed_and_its_provider_is_not_used(self, cloud, config, properties, closing, caplog):
+        given = config(credentials_provider=StaticCredentialsProvider("LTAIgiven00000000000", "given-secret"))
+        before = dict(vars(given))
+
+        put(closing(managed(oss.Client)(given, SECRET)))
+
+        assert vars(given) == before
+        assert cloud.calls("oss")[-1].access_key_id == cloud.secret(SECRET).current.access_key_id
+        assert "the credentials_provider of the client's config is not used" in caplog.text
+        assert "given-secret" not in caplog.text
+
+    def test_none_is_the_sdks_own_error(self, properties):
+        with pytest.raises(AttributeError, match="region"):
+            managed(oss.Client)(None, SECRET)
+
+    def test_other_arguments_reach_the_sdk(self, config, properties, closing):
+        client = closing(managed(oss.Client)(config(), SECRET, region="cn-beijing"))
+
+        assert client._client._options.region == "cn-beijing"
+
+    def test_without_a_secret_name_it_says_so(self, properties):
+        with pytest.raises(TypeError, match="secret_name"):
+            managed(oss.Client)(oss.config.Config())
+
+
+def test_client_shows_no_secret(cloud, client):
+    put(client)
+
+    assert cloud.secret(SECRET).current.access_key_secret not in repr(client) + repr(vars(client)) + repr(
+        vars(client._client))
+
+
+@pytest.mark.slow
+def test_asynchronous_clients_alone_need_aiohttp():
+    program = """
+        import sys
+        sys.modules["aiohttp"] = None
+        import alibabacloud_oss_v2 as oss
+        from aliyun_sdk_secretsmanager_oss_v2_plugin import managed
+        print(managed(oss.Client).__name__)
+    """
+
+    assert subprocess.check_output(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)], cwd=ROOT, universal_newlines=True,
+    ) == "ManagedClient\n"
+
+
+@pytest.mark.slow
+def test_checker_and_editor_know_the_methods_of_the_sdks_clients(tmp_path):
+    pytest.importorskip("mypy")
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent("""
+        from alibabacloud_oss_v2 import Client
+        from alibabacloud_oss_v2.aio import AsyncClient
+        from alibabacloud_oss_v2.config import Config
+
+        from aliyun_sdk_secretsmanager_oss_v2_plugin import ManagedClient, managed
+
+        client = managed(Client)(Config(), secret_name="my-secret", replay_spool_bytes=0)
+        reveal_type(client)
+        client.do_nonsense
+        managed(Client)(Config())
+        reveal_type(managed(AsyncClient)(Config(), "my-secret"))
+
+        class MyClient(ManagedClient, Client):
+            pass
+
+        with MyClient(Config(), secret_name="my-secret") as mine:
+            reveal_type(mine.put_object)
+            mine.do_nonsense
+    """))
+
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file=", "--follow-untyped-imports", "--follow-imports=silent",
+         "--cache-dir", str(tmp_path / "cache"), str(program)],
+        cwd=ROOT, env=dict(os.environ, MYPYPATH=ROOT), stdout=subprocess.PIPE, universal_newlines=True,
+    ).stdout
+
+    assert 'Revealed type is "alibabacloud_oss_v2.client.Client"' in checked
+    assert 'Revealed type is "alibabacloud_oss_v2.aio.client.AsyncClient"' in checked
+    assert '"Client" has no attribute "do_nonsense"' in checked
+    assert "secret_name" in checked
+    assert 'Revealed type is "def (request: ' in checked
+    assert '"MyClient" has no attribute "do_nonsense"' in checked
+    assert "Found 3 errors in 1 file" in checked
