@@ -15,6 +15,8 @@ PACKAGES = [
     "aliyun_sdk_secretsmanager_sdk_core_plugin",
     "aliyun_sdk_secretsmanager_oss_plugin",
     "aliyun_sdk_secretsmanager_testing",
+    "aliyun_sdk_secretsmanager_openapi_plugin",
+    "aliyun_sdk_secretsmanager_oss_v2_plugin",
 ]
 
 
@@ -78,7 +80,7 @@ def mutation(session):
 @nox.session
 def docs(session):
     """The docs site, docs/_build/index.html; a warning is an error."""
-    install(session, ".[oss,openapi,prometheus,testing]", "sphinx", "furo")
+    install(session, ".[oss,openapi,oss-v2,prometheus,testing]", "aiohttp", "sphinx", "furo")
     session.run("python", "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "docs", "docs/_build", *session.posargs)
 
 
@@ -141,7 +143,18 @@ def openapi(session, versions):
     install(session, ".[test,openapi]", "uvloop", "mypy", *versions.split())
     session.run(
         "python", "-m", "pytest", "-q", "-n", "auto", "tests/openapi", "tests/common/test_asyncio.py",
-        "tests/test_docs.py", "tests/examples/test_programs.py", *session.posargs)
+        "tests/test_imports.py", "tests/test_docs.py", "tests/examples/test_programs.py", *session.posargs)
+
+
+@nox.session(python=["3.8", "3.11", "3.13"], name="oss-v2")
+@nox.parametrize("version", ["1.2.0", "newest"])
+def oss_v2(session, version):
+    """Clients of the oldest and newest alibabacloud-oss-v2: each body, operation and transfer, in threads and tasks."""
+    oldest = [] if version == "newest" else ["alibabacloud-oss-v2==" + version]
+    install(session, ".[test,openapi,oss-v2]", "aiohttp", "uvloop", "mypy", "alibabacloud-ecs20140526", *oldest)
+    session.run(
+        "python", "-m", "pytest", "-q", "-n", "auto", "tests/oss_v2", "tests/common/test_bodies.py",
+        "tests/test_imports.py", "tests/test_docs.py", "tests/examples/test_programs.py", *session.posargs)
 
 
 @nox.session(python=["3.9", "3.11"])

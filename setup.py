@@ -26,6 +26,7 @@ IDENTITIES = [
 ]
 ALL = OSS + IDENTITIES
 OPENAPI = ["alibabacloud-tea-openapi>=0.3.16"]
+OSS_V2 = ["alibabacloud-oss-v2>=1.2.0"]
 SECRET_MANAGER_CLIENT = ["aliyun-secret-manager-client>=0.1.5"]
 CLI = ["click", "rich"]
 PROMETHEUS = ["prometheus_client>=0.15"]
@@ -54,6 +55,7 @@ setup(
         "identities": IDENTITIES,
         "all": ALL,
         "openapi": OPENAPI,
+        "oss-v2": OSS_V2,
         "secret-manager-client": SECRET_MANAGER_CLIENT,
         "cli": CLI,
         "prometheus": PROMETHEUS,

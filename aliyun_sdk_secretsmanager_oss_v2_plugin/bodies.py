@@ -30,7 +30,9 @@ class ReplayableBody(bodies.ReplayableBody):
         """Make the body what it was at first, or return why that cannot be."""
         lost = super().rewind()
         if lost is None and self._tee is not None:
-            self._tee.reset()
+            for writer in self._tee._writers:  # the iterator's own reset forgets them in old versions
+                if hasattr(writer, "reset"):
+                    writer.reset()
         return lost
 
     def close(self) -> None:

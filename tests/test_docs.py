@@ -146,6 +146,8 @@ def my_cloud(tmp_path):
 def test_python_of_a_page_runs(path, block, my_cloud, tmp_path):
     if "openapi_plugin" in block:
         pytest.importorskip("alibabacloud_ecs20140526", reason="needs alibabacloud-ecs20140526: nox -s openapi")
+    if "oss_v2_plugin" in block:
+        pytest.importorskip("alibabacloud_oss_v2.aio", reason="needs alibabacloud-oss-v2: nox -s oss-v2")
     key = my_cloud.identity
     if "create_secret" not in block:
         my_cloud.create_bucket("my-bucket")

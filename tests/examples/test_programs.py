@@ -53,6 +53,14 @@ def test_openapi_ecs(run):
     assert printed[3] == "2 reads of the secret"
 
 
+def test_four_sdks(run):
+    printed = run("four_sdks.py", "alibabacloud_ecs20140526", "alibabacloud_oss_v2").splitlines()
+
+    assert len(set(SIGNED.findall("\n".join(printed)))) == 2
+    assert printed[1:3] == printed[4:6] == ["200", "b'hello'"]
+    assert printed[6] == "2 reads of the secret"
+
+
 def test_oss_upload(run):
     assert run("oss_upload.py").splitlines() == [
         "bytes.txt: 7 bytes", "file.txt: 7000 bytes", "generator.txt: 3890 bytes"]

@@ -121,21 +121,6 @@ def in_a_process(program):
 
 
 @pytest.mark.slow
-def test_legacy_plugins_import_nothing_of_it():
-    imported = in_a_process("""
-        import sys
-        import aliyun_sdk_secretsmanager_common_plugin
-        import aliyun_sdk_secretsmanager_oss_plugin
-        import aliyun_sdk_secretsmanager_sdk_core_plugin
-        print(sorted(name for name in sys.modules if name.partition(".")[0] in (
-            "alibabacloud_tea_openapi", "alibabacloud_credentials", "alibabacloud_credentials_api", "Tea", "darabonba",
-            "aiohttp", "asyncio", "aliyun_sdk_secretsmanager_openapi_plugin")))
-    """)
-
-    assert imported == "[]\n"
-
-
-@pytest.mark.slow
 def test_importing_it_leaves_stderr_to_the_program():
     imported = in_a_process("""
         import logging

@@ -17,8 +17,9 @@ def config(cloud):
     from alibabacloud_oss_v2.config import Config
 
     def make(**more):
-        return Config(**dict(dict(region="cn-hangzhou", endpoint=cloud.oss_endpoint, connect_timeout=PATIENCE,
-                                  readwrite_timeout=PATIENCE), **more))
+        given = {"region": "cn-hangzhou", "endpoint": cloud.oss_endpoint, "connect_timeout": PATIENCE,
+                 "readwrite_timeout": PATIENCE}
+        return Config(**dict(given, **more))
 
     return make
 

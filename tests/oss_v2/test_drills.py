@@ -207,10 +207,18 @@ class TestRetryer:
             cloud.clear("oss")
             return retryer.asked, len(cloud.calls("oss")) - before
 
+        async def put_plain(configured):
+            async with AsyncClient(configured) as async_client:
+                await put(async_client)
+
         for fault in (Fault.throttling(), Fault.reset(), Fault.status(409, "FileAlreadyExists")):
-            plain = asked(lambda retryer: put(oss.Client(config(retryer=retryer, credentials_provider=provider))), fault)
-            assert asked(lambda retryer: put(make_client(retryer=retryer)), fault) == plain
-            assert asked(lambda retryer: with_async_client(put, retryer=retryer), fault) == plain
+            def configured(retryer):
+                return config(retryer=retryer, credentials_provider=provider)
+
+            assert asked(lambda retryer: put(make_client(retryer=retryer)), fault) == \
+                asked(lambda retryer: put(oss.Client(configured(retryer))), fault)
+            assert asked(lambda retryer: with_async_client(put, retryer=retryer), fault) == \
+                asked(lambda retryer: run(put_plain(configured(retryer))), fault)
 
     def test_retries_after_a_rotation_are_signed_with_the_new_key(self, cloud, make_client):
         client = make_client(retryer=Retries())

@@ -19,7 +19,6 @@ from alibabacloud_oss_v2.signer import SignerV1, SignerV4
 from alibabacloud_oss_v2.types import AsyncHttpClient, HttpClient
 
 from aliyun_sdk_secretsmanager_oss_v2_plugin import managed
-from tests.conftest import SECRET
 from tests.tasks import run
 
 NOW = datetime.datetime(2026, 11, 21, 10, 0, 0, tzinfo=datetime.timezone.utc)
@@ -192,8 +191,9 @@ def test_asynchronous(pair, status, version):
 def test_presigned(cloud, pair):
     for version in ("v1", "v4"):
         clients, _ = pair(oss.Client, Recorder, 200, version)
-        async_clients, _ = pair(AsyncClient, AsyncRecorder, 200, version)
         request = oss.PutObjectRequest("bucket", "a/b c", content_type="text/plain", metadata={"a": "b"})
         shown = [vars(each.presign(request)) for each in clients]
-        shown += [vars(run(each.presign(request))) for each in async_clients]
-        assert shown[0] == shown[1] == shown[2] == shown[3]
+        if hasattr(AsyncClient, "presign"):  # since 1.4.0
+            async_clients, _ = pair(AsyncClient, AsyncRecorder, 200, version)
+            shown += [vars(run(each.presign(request))) for each in async_clients]
+        assert all(each == shown[0] for each in shown)

@@ -23,6 +23,10 @@ PART = 100 * 1024
 PUT, GET = oss.PutObjectRequest("bucket", "key"), oss.GetObjectRequest("bucket", "key")
 
 
+# Asynchronous clients of older versions have neither.
+needs_presign = pytest.mark.skipif(not hasattr(AsyncClient, "presign"), reason="alibabacloud-oss-v2 is older than 1.4")
+
+
 def fetches(cloud):
     return len(cloud.calls("secrets_manager"))
 
@@ -175,6 +179,7 @@ class TestPresigner:
 
             assert requests.get(presigned.url, headers=presigned.signed_headers, timeout=60).content == b"body"
 
+    @needs_presign
     def test_in_a_task(self, cloud, with_async_client):
         async def work(client):
             cloud.rotate(SECRET)
@@ -183,6 +188,7 @@ class TestPresigner:
 
         assert requests.get(with_async_client(work).url, timeout=60).content == b"body"
 
+    @needs_presign
     def test_is_no_acceptance_of_the_key(self, cloud, make_client, with_async_client):
         """A presigned request is never sent: a young key that OSS does not know yet still is one."""
         client = make_client()
@@ -207,7 +213,7 @@ class TestPaginators:
     def pages(self, cloud, paginator, request, values):
         found = []
         for page in paginator.iter_page(request):
-            found += [value for value in values(page)]
+            found += list(values(page))
             if len(found) < 5:
                 cloud.rotate(SECRET)
         return found
@@ -240,6 +246,7 @@ class TestPaginators:
         assert self.pages(cloud, client.list_buckets_paginator(), oss.ListBucketsRequest(),
                           lambda page: [each.name for each in page.buckets]) == ["bucket"]
 
+    @needs_presign
     def test_in_a_task(self, cloud, with_async_client):
         async def work(client):
             found = []
