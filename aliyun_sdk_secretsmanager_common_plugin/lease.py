@@ -194,13 +194,7 @@ class Lease:
             except Exception as error:
                 return None, error
 
-        result, error = self.call(attempt, rewind or (lambda: None))
-        if error is None:
-            return result  # type: ignore[no-any-return]
-        try:
-            raise error
-        finally:
-            del error  # as in call
+        return result_of(*self.call(attempt, rewind or (lambda: None)))  # type: ignore[no-any-return]
 
     async def replay_async(
         self, send: "Callable[[AccessKey], Awaitable[Result]]", rewind: Optional[Callable[[], Any]] = None
@@ -217,13 +211,7 @@ class Lease:
             except Exception as error:
                 return None, error
 
-        result, error = await self.call_async(attempt, rewind or (lambda: None))
-        if error is None:
-            return result  # type: ignore[no-any-return]
-        try:
-            raise error
-        finally:
-            del error  # as in call
+        return result_of(*await self.call_async(attempt, rewind or (lambda: None)))  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Give the secret back; idempotent."""
@@ -261,6 +249,16 @@ class Lease:
 
     def __repr__(self) -> str:
         return "Lease({!r})".format(self.secret_name)
+
+
+def result_of(result: Any, error: Optional[Exception]) -> Any:
+    """Return the result of a call, or raise its error."""
+    if error is None:
+        return result
+    try:
+        raise error
+    finally:
+        del error  # this frame is in its traceback
 
 
 def _awaited(function: Callable[..., Result]) -> Callable[..., Coroutine[Any, Any, Result]]:

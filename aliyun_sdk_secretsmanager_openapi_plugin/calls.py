@@ -12,7 +12,7 @@ from Tea.exceptions import TeaException, UnretryableException
 
 from aliyun_sdk_secretsmanager_common_plugin import AccessKey, Lease
 from aliyun_sdk_secretsmanager_common_plugin.bodies import ReplayableBody
-from aliyun_sdk_secretsmanager_common_plugin.lease import Pull
+from aliyun_sdk_secretsmanager_common_plugin.lease import Pull, result_of
 
 from .managed_credentials_provider import signing
 
@@ -215,7 +215,7 @@ def _replay(call: Call, method: Method) -> Any:
             except TeaException as error:
                 return None, call.answer(error)
 
-    return _result(*call.lease.call(send, call.rewind))
+    return result_of(*call.lease.call(send, call.rewind))
 
 
 async def _replay_async(call: Call, method: Callable[..., Awaitable[Any]]) -> Any:
@@ -226,16 +226,7 @@ async def _replay_async(call: Call, method: Callable[..., Awaitable[Any]]) -> An
             except TeaException as error:
                 return None, call.answer(error)
 
-    return _result(*await call.lease.call_async(send, call.rewind))
-
-
-def _result(result: Any, error: Optional[Exception]) -> Any:
-    if error is None:
-        return result
-    try:
-        raise error
-    finally:
-        del error  # this frame is in its traceback
+    return result_of(*await call.lease.call_async(send, call.rewind))
 
 
 def _is_answer(error: Exception) -> bool:

@@ -7,7 +7,7 @@ from alibabacloud_oss_v2.credentials import StaticCredentialsProvider
 from alibabacloud_oss_v2.exceptions import ServiceError
 
 from aliyun_sdk_secretsmanager_common_plugin import AccessKey, Lease
-from aliyun_sdk_secretsmanager_common_plugin.lease import Pull
+from aliyun_sdk_secretsmanager_common_plugin.lease import Pull, result_of
 
 from .bodies import ReplayableBody, keep_open
 
@@ -87,7 +87,7 @@ class ManagedCalls:
         with Call(context, options, self.replay_bytes) as call:
             if call.is_only_signed:
                 return once(context, call.options(self.lease.access_key()))
-            return _result(*self.lease.call(send, call.rewind))
+            return result_of(*self.lease.call(send, call.rewind))
 
 
 class ManagedAsyncCalls:
@@ -109,7 +109,7 @@ class ManagedAsyncCalls:
         with Call(context, options, self.replay_bytes) as call:
             if call.is_only_signed:
                 return await once(context, call.options(await self.lease.access_key_async()))
-            return _result(*await self.lease.call_async(send, call.rewind))
+            return result_of(*await self.lease.call_async(send, call.rewind))
 
 
 _classes: Dict[Any, Any] = {}
@@ -132,12 +132,3 @@ def manage(calls: Any, mixin: Any, lease: Lease, replay_bytes: Tuple[int, int]) 
 def _answered(error: Any) -> Any:
     # The SDK's frames hold the error, and it them: body and key would stay until the garbage collector runs.
     return error.with_traceback(None)
-
-
-def _result(result: Any, error: Optional[Exception]) -> Any:
-    if error is None:
-        return result
-    try:
-        raise error
-    finally:
-        del error  # this frame is in its traceback

@@ -5,6 +5,7 @@ import pytest
 from alibabacloud_oss_v2.exceptions import OperationError, RequestError, ServiceError
 
 from aliyun_sdk_secretsmanager_common_plugin import ReplayError
+from aliyun_sdk_secretsmanager_testing import Fault
 from tests.conftest import SECRET
 from tests.tasks import until
 
@@ -136,6 +137,38 @@ class TestByteForByte:
 
         assert written[-1] == len(CONTENT)
         assert written == sorted(written)
+
+
+class TestRetriesOfTheSdk:
+    """They begin from the body as it was given, whatever was kept of it for a replay."""
+
+    @pytest.mark.parametrize("kind", ["bytes", "file", "list"])
+    def test_after_a_rotation_and_a_503_at_once(self, cloud, client, kind):
+        body = BODIES[kind](CONTENT)
+        cloud.rotate(SECRET)
+        cloud.inject("oss", Fault.throttling(), times=1)
+        put(client, lambda: None, body)
+
+        assert stored_or_none(cloud) == CONTENT
+
+    def test_bare_file_in_a_task_has_its_length_and_stays_open(self, cloud, with_async_client, rotate):
+        sent = []
+
+        async def work(client):
+            http_client = client._client._options.http_client
+            plain = http_client.send
+
+            def send(request, **more):
+                sent.append(request.headers.get("Content-Length"))
+                return plain(request, **more)
+
+            http_client.send = send
+            body = ASYNC_BODIES["file from where it is"](CONTENT)
+            await put_async(client, rotate, body)
+            return body.closed
+
+        assert not with_async_client(work, disable_upload_crc64_check=True)
+        assert sent == [str(len(CONTENT))] * 2
 
 
 class TestLargerThanWhatIsKept:

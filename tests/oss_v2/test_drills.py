@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import os
 import threading
 import time
@@ -101,6 +102,19 @@ class TestRotation:
 
         with_async_client(work, secret_name="sts", signature_version=version)
         assert [each.status for each in cloud.calls("oss")] == [403, 200] * 3
+
+    @pytest.mark.parametrize("version", ["v1", "v4"])
+    def test_key_without_a_token_after_one_with_a_token(self, cloud, make_client, version):
+        cloud.create_secret("sts", token=True)
+        client = make_client("sts", signature_version=version)
+        cloud.rotate("sts")
+        key = cloud.secret(SECRET).current
+        cloud.put_secret_value("sts", json.dumps(
+            {"AccessKeyId": key.access_key_id, "AccessKeySecret": key.access_key_secret}))
+
+        put(client)
+
+        assert [each.status for each in cloud.calls("oss")] == [403, 200]
 
     def test_hundred_clients_renew_once(self, cloud, make_client, new_client):
         clients, async_clients = [make_client() for _ in range(50)], [new_client() for _ in range(50)]
@@ -257,8 +271,8 @@ class TestRetryer:
             sent.append(request.headers.get("x-oss-security-token"))
             if len(sent) == 1:
                 key = cloud.rotate("sts")
-                cloud.put_secret_value("sts", '{"AccessKeyId": "%s", "AccessKeySecret": "%s"}' % (
-                    key.access_key_id, key.access_key_secret))
+                cloud.put_secret_value("sts", json.dumps(
+                    {"AccessKeyId": key.access_key_id, "AccessKeySecret": key.access_key_secret}))
                 client._lease._cache.refresh("sts")
             return session_send(request, **more)
 
@@ -341,8 +355,11 @@ class TestHangs:
         cloud.clear()
 
     def test_client_that_is_made_in_a_loop_waits_with_its_first_call(self, cloud, make_client):
+        cloud.inject("secrets_manager", Fault.hang())
+
         async def main():
             async with make_client(client_class=AsyncClient) as client:
+                cloud.clear()
                 return await put(client)
 
         assert run(main()).status_code == 200
@@ -470,13 +487,16 @@ class TestLifecycle:
         with pytest.raises(OperationError) as caught:
             client.get_object(oss.GetObjectRequest("bucket", "nothing"))
 
-        contexts = []
+        held = []
         traceback = caught.value.unwrap().__traceback__
         while traceback is not None:
-            contexts += [value for value in traceback.tb_frame.f_locals.values() if hasattr(value, "credentials")]
+            held += traceback.tb_frame.f_locals.values()
             traceback = traceback.tb_next
+        contexts = [value for value in held if hasattr(value, "credentials")]
         assert contexts
         assert all(context.credentials is None for context in contexts)
+        assert not [value for value in held
+                    if isinstance(getattr(value, "credentials_provider", None), StaticCredentialsProvider)]
         assert secret not in str(caught.value)
 
 
