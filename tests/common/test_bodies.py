@@ -73,3 +73,91 @@ def test_stream_that_is_larger_than_what_is_kept_is_lost():
     assert run(body.data.read()) == CONTENT
     assert isinstance(body.rewind(), ReplayError)
     assert "replay_spool_bytes" in str(body.rewind())
+
+
+class Pieces:
+    """What ``async for`` reads, each piece when it is let go."""
+
+    def __init__(self, content=CONTENT):
+        self._pieces = [content[at:at + 7] for at in range(0, len(content), 7)]
+        self.free = None
+        self.awaited = 0
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        self.awaited += 1
+        if self.free is not None:
+            await self.free.wait()
+        if not self._pieces:
+            raise StopAsyncIteration
+        return self._pieces.pop(0)
+
+
+async def rest_of(pieces):
+    found = []
+    async for piece in pieces:
+        found.append(piece)
+    return b"".join(found)
+
+
+@pytest.mark.parametrize("first", [0, 1, 3, 37, 40])
+def test_pieces_are_whole_again_wherever_the_first_attempt_stopped(first):
+    body = ReplayableBody(Pieces(), 16, 1024)
+
+    async def attempts():
+        for _ in range(min(first, 37)):
+            await body.data.__anext__()
+        if first > 37:
+            await rest_of(body.data)
+        for _ in range(2):
+            assert body.rewind() is None
+            assert await rest_of(body.data) == CONTENT
+        body.close()
+
+    run(attempts())
+
+
+def test_attempt_that_is_cancelled_amid_a_piece_costs_nothing_of_it():
+    source = Pieces()
+    body = ReplayableBody(source, 16, 1024)
+
+    async def attempts():
+        await body.data.__anext__()
+        source.free = asyncio.Event()
+        first = asyncio.ensure_future(body.data.__anext__())
+        while source.awaited < 2:
+            await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert body.rewind() is None
+        source.free.set()
+        assert await rest_of(body.data) == CONTENT
+        body.close()
+
+    run(attempts())
+
+
+def test_source_is_let_go_of_with_the_body():
+    source = Pieces()
+    body = ReplayableBody(source, 16, 1024)
+
+    async def attempts():
+        source.free = asyncio.Event()
+        first = asyncio.ensure_future(body.data.__anext__())
+        while not source.awaited:
+            await asyncio.sleep(0)
+        body.close()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+    run(attempts())
+
+
+def test_pieces_that_are_larger_than_what_is_kept_are_lost():
+    body = ReplayableBody(Pieces(), 16, 100)
+
+    assert run(rest_of(body.data)) == CONTENT
+    assert "replay_spool_bytes" in str(body.rewind())
