@@ -225,7 +225,8 @@ class TestRefusals:
                 await put_async(client, rotate, ASYNC_BODIES[kind](CONTENT))
             except OperationError as error:
                 assert how != "drained"
-                assert isinstance(error.unwrap(), RequestError)
+                # aiohttp may trip over the end of the connection itself, amid the answer.
+                assert isinstance(error.unwrap(), (RequestError, AttributeError))
                 assert stored_or_none(cloud) is None
             else:
                 assert how != "without an answer"
