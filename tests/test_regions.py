@@ -8,7 +8,7 @@ import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException
 from aliyunsdkcore.request import CommonRequest
 
-from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, secrets_manager
 from aliyun_sdk_secretsmanager_common_plugin.managed_credentials import PRELOADING_THREADS
 from aliyun_sdk_secretsmanager_common_plugin.settings import load_settings
 from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
@@ -120,7 +120,7 @@ class TestFirstRead:
         credentials.get(OTHER)
 
         assert key.access_key_id == current(cloud)
-        assert watch.seconds < 2.9
+        assert watch.seconds < 8  # of 10
         assert asked() == [NEAR, MIDDLE, FAR, FAR]
 
     def test_where_all_hang_ends_at_the_deadline_and_names_them(self, cloud, tmp_path, monkeypatch):
@@ -132,18 +132,18 @@ class TestFirstRead:
             with pytest.raises(ClientException) as caught:
                 credentials.get(SECRET)
 
-        assert watch.seconds < 2.5
+        assert watch.seconds < 10  # of 30
         for region in REGIONS:
             assert "{} ({})".format(region, cloud.gateway_endpoint(region)) in str(caught.value)
         resolved.set()
 
     def test_slow_region_loses_against_a_fast_one(self, cloud, credentials, asked):
-        cloud.inject("secrets_manager", Fault.slow(3), region=NEAR)
+        cloud.inject("secrets_manager", Fault.slow(9), region=NEAR)
 
         with Stopwatch() as watch:
             credentials.get(SECRET)
 
-        assert watch.seconds < 2.9
+        assert watch.seconds < 8
         assert asked() == [NEAR, MIDDLE]
 
     def test_slow_region_wins_against_one_that_hangs(self, cloud, credentials, hang, asked):
@@ -157,7 +157,8 @@ class TestFirstRead:
 
     @pytest.mark.parametrize("fault", [Fault.refuse(), Fault.reset(), Fault.status(500), Fault.html(),
                                        Fault.throttling(), Fault.untrusted_certificate()], ids=lambda fault: fault.kind)
-    def test_region_that_fails_is_passed_at_once(self, cloud, credentials, fault):
+    def test_region_that_fails_is_passed_at_once(self, cloud, credentials, fault, monkeypatch):
+        monkeypatch.setattr(secrets_manager, "HEDGE", 60)  # one that is not passed at once is waited for: 6.7 s in all
         cloud.inject("secrets_manager", fault, region=NEAR)
         cloud.inject("secrets_manager", fault, region=MIDDLE)
 
@@ -165,7 +166,7 @@ class TestFirstRead:
             key = credentials.get(SECRET)
 
         assert key.access_key_id == current(cloud)
-        assert watch.seconds < 1.9
+        assert watch.seconds < 5
 
     def test_threads_that_read_at_once_ask_each_region_once(self, credentials, hang, asked, in_threads):
         hang(NEAR)
@@ -264,11 +265,9 @@ class TestRotation:
         in_threads([lambda: call(client)] * 8)
         assert asked() == [NEAR, NEAR, MIDDLE]
 
-        with Stopwatch() as watch:
-            for _ in range(3):
-                cloud.rotate(SECRET)
-                in_threads([lambda: call(client)] * 8)
-        assert watch.seconds < 1.9
+        for _ in range(3):
+            cloud.rotate(SECRET)
+            in_threads([lambda: call(client)] * 8)
         assert asked() == [NEAR, NEAR] + [MIDDLE] * 4
 
     def test_while_two_of_three_regions_hang_costs_no_call(self, cloud, client, call, hang, asked):
