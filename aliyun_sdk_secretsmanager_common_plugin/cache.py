@@ -168,12 +168,16 @@ class Cache:
                 a cool-down ago.
         """
         key = self._keys.get(name)
-        return key if key is not None else self._read(name)
+        if key is None:
+            self._use(name)
+            key = self._read(name)
+        return key
 
     async def get_async(self, name: str) -> AccessKey:
         """As ``get``."""
         key = self._keys.get(name)
         if key is None:
+            self._use(name)
             key, error = await self._flights.join(name, lambda: self._read(name))
             if error is not None:
                 raise _copy(error)
@@ -182,6 +186,7 @@ class Cache:
     def read_ahead(self, name: str) -> None:
         """Begin the first read of a secret, unless it was read, and do not wait for it."""
         if name not in self._keys:
+            self._use(name)
             self._flights.start(name, lambda: self._read(name))
 
     def current(self, name: str) -> Optional[AccessKey]:
@@ -407,19 +412,27 @@ class Cache:
         age = None if entry.replaced_at is None else self._clock.monotonic() - entry.replaced_at
         return Renewal(None, cool_down.error, age)
 
+    def _use(self, name: str) -> None:
+        """Take note that a secret is in use, before it is read: it may be retired before that ends, or begins."""
+        with self._lock:
+            entry = self._entries.setdefault(name, _Entry())
+            # What was kept from before is old, but new clients need not wait for an outage each.
+            age = self._clock.monotonic() - entry.fetched_monotonic if entry.recovered else self._age(entry)
+            if entry.idle and age >= self._refresh_interval:
+                entry.key = None
+            entry.idle = False
+
     def _read(self, name: str) -> AccessKey:
         deadline = self._clock.monotonic() + self._fetch_timeout
         waited = False
         while True:
             with self._lock:
-                entry = self._entries.setdefault(name, _Entry())
-                # What was kept from before is old, but new clients need not wait for an outage each.
-                age = self._clock.monotonic() - entry.fetched_monotonic if entry.recovered else self._age(entry)
-                if entry.idle and age >= self._refresh_interval:
-                    entry.key = None
-                entry.idle = False
+                entry = self._entries[name]
                 if entry.key is not None and entry.latest is not None:
-                    key = self._keys[name] = entry.key
+                    key = entry.key
+                    if entry.idle:
+                        return key
+                    self._keys[name] = key
                     refresh_in = self._refresh_delay(entry, entry.latest)
                     break
                 remaining = deadline - self._clock.monotonic()

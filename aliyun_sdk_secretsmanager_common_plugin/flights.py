@@ -5,6 +5,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, Hashable, Optional, Tuple
 
 from . import threads
+from .exceptions import ManagedCredentialsError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -60,8 +61,9 @@ class Flights:
     def _run(self, key: Hashable, function: Callable[[], Any], future: "Future[Outcome]") -> None:
         try:
             outcome: Outcome = (function(), None)
-        except Exception as error:
-            outcome = None, error
+        except BaseException as error:  # such as a subscriber's sys.exit(), which ends this thread, and no task
+            outcome = None, error if isinstance(error, Exception) else ManagedCredentialsError(
+                "{} ended what was waited for".format(type(error).__name__))
         self._land(key, future, outcome)
 
     def _land(self, key: Hashable, future: "Future[Outcome]", outcome: Outcome) -> None:

@@ -208,7 +208,8 @@ class ManagedCredentials:
         """Call ``subscriber(secret_name, access_key)`` on every new key, in the thread that fetched it.
 
         For each secret they come in order, one after the other: one that comes while subscribers are told of another is
-        told by the same thread. So a slow subscriber holds up the call that brought the key, and no other.
+        told by the same thread. So a slow subscriber holds up the call that brought the key, and no other; in event
+        loops, the tasks that wait for the key, and no loop.
         """
         self._cache.subscribe(subscriber)
 

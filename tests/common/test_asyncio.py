@@ -113,6 +113,17 @@ class TestFlights:
         assert outcome is None
         assert isinstance(error, ZeroDivisionError)
 
+    def test_end_of_the_thread_is_an_outcome_and_the_next_call_is_made_anew(self):
+        flights = Flights()
+
+        async def main():
+            return [await flights.join("key", function) for function in (sys.exit, lambda: 1)]
+
+        (outcome, error), following = run(main())
+        assert outcome is None
+        assert isinstance(error, ManagedCredentialsError) and "SystemExit" in str(error)
+        assert following == (1, None)
+
     def test_no_thread_to_be_had_is_an_outcome(self, monkeypatch):
         def start(thread):
             raise RuntimeError("can't start new thread")

@@ -9,7 +9,7 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aliyun_sdk_secretsmanager_common_plugin import AccessKey, SecretFormatError
+from aliyun_sdk_secretsmanager_common_plugin import AccessKey, SecretFormatError, flights
 from aliyun_sdk_secretsmanager_common_plugin import cache as cache_module
 from aliyun_sdk_secretsmanager_common_plugin.cache import Cache
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager import Fetched
@@ -1053,6 +1053,31 @@ class TestIdleSecret:
         assert read_world.cache.current(NAME) is None
         assert read_world.cache.get(NAME) is B
         assert read_world.asked() == 1
+
+    def test_stays_idle_where_it_was_retired_amid_its_first_read(self, world):
+        gate = world.source.answer = Gate(A)
+        reading = Running(lambda: world.cache.get(NAME))
+        gate.wait_entered()
+        world.cache.retire(NAME)
+        gate.open()
+
+        assert reading.result() is A
+        assert world.cache.is_idle(NAME)
+        assert world.scheduled == []
+        assert world.cache.get(NAME) is A
+        assert [name for name, _ in world.scheduled] == [NAME]
+
+    def test_stays_idle_where_it_was_retired_before_its_first_read_began(self, world, monkeypatch):
+        started = []
+        monkeypatch.setattr(flights.threads, "start", started.append)
+        world.cache.read_ahead(NAME)
+        world.cache.retire(NAME)
+
+        started[0].run()
+
+        assert world.asked() == 1
+        assert world.cache.is_idle(NAME)
+        assert world.scheduled == []
 
     def test_is_idle_until_it_is_read_and_again_when_it_is_retired(self, world):
         assert world.cache.is_idle(NAME)
