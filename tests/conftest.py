@@ -26,7 +26,7 @@ def pytest_configure():
 
 def pytest_xdist_auto_num_workers():
     # Many tests wait for a timeout, so that one worker a core would leave cores idle.
-    return 2 * (os.cpu_count() or 1)
+    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", 2 * (os.cpu_count() or 1)))
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +64,8 @@ def cloud():
 
 @pytest.fixture
 def properties(cloud, tmp_path):
-    """The properties file in the working directory, for the local cloud."""
-    return cloud.write_properties(tmp_path)
+    """The properties file in the working directory, for the local cloud; with patience for a busy machine."""
+    return cloud.write_properties(tmp_path, fetch_timeout_milliseconds=30000, renew_timeout_milliseconds=20000)
 
 
 @pytest.fixture

@@ -43,6 +43,12 @@ class Stopwatch:
 
 
 @pytest.fixture
+def properties(cloud, tmp_path):
+    """With the timeouts that programs have."""
+    return cloud.write_properties(tmp_path)
+
+
+@pytest.fixture
 def cloud():
     with LocalCloud(regions=REGIONS) as local_cloud:
         local_cloud.create_secret(SECRET)
