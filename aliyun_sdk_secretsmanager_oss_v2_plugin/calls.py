@@ -1,6 +1,7 @@
 """Where alibabacloud-oss-v2 signs and sends a request, once: there, a call is replayed."""
 
 import copy
+import inspect
 from typing import Any, Dict, Optional, Tuple
 
 from alibabacloud_oss_v2.credentials import StaticCredentialsProvider
@@ -115,15 +116,15 @@ class ManagedAsyncCalls:
 _classes: Dict[Any, Any] = {}
 
 
-def manage(calls: Any, mixin: Any, lease: Lease, replay_bytes: Tuple[int, int]) -> None:
+def manage(calls: Any, lease: Lease, replay_bytes: Tuple[int, int]) -> None:
     """Let what makes a client's calls sign them with the key of a secret, and replay them.
 
     Args:
         calls: what the SDK's client has made for itself.
-        mixin: ``ManagedCalls``, or ``ManagedAsyncCalls``.
-        lease, replay_bytes: as the mixin's.
+        lease, replay_bytes: as ``ManagedCalls`` takes them.
     """
     sdk_class = type(calls)
+    mixin = ManagedAsyncCalls if inspect.iscoroutinefunction(sdk_class._sent_http_request_once) else ManagedCalls
     made = _classes.setdefault(sdk_class, type("Managed" + sdk_class.__name__, (mixin, sdk_class), {}))
     calls.__class__ = made
     calls.lease, calls.replay_bytes = lease, replay_bytes

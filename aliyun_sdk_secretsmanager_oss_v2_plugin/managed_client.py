@@ -12,7 +12,7 @@ from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler, Lease, Mana
 from aliyun_sdk_secretsmanager_common_plugin.flights import in_event_loop
 from aliyun_sdk_secretsmanager_common_plugin.sockets import fresh_sockets
 
-from .calls import ManagedAsyncCalls, ManagedCalls, manage
+from .calls import manage
 from .managed_credentials_provider import credentials_of
 from .oss_v2_ak_expire_handler import OssV2AkExpireHandler
 
@@ -21,6 +21,10 @@ logger = logging.getLogger(__name__)
 AnyManagedClient = TypeVar("AnyManagedClient", bound="ManagedClient")
 AnyClient = TypeVar("AnyClient")
 AnyClient_co = TypeVar("AnyClient_co", covariant=True)
+
+
+def _is_async(client_class: Any) -> bool:
+    return inspect.iscoroutinefunction(getattr(client_class, "invoke_operation", None))
 
 
 class ManagedClient:
@@ -61,7 +65,6 @@ class ManagedClient:
     """
 
     _client: Any
-    _calls: Any = ManagedCalls
 
     def __init__(
         self,
@@ -85,9 +88,15 @@ class ManagedClient:
         provider = CredentialsProviderFunc(functools.partial(_credentials, self._lease))
         super().__init__(config, credentials_provider=provider, **more)  # type: ignore[call-arg]
         self._owns_http_client = config.http_client is None and more.get("http_client") is None
-        manage(self._client, self._calls, self._lease, (
+        manage(self._client, self._lease, (
             settings.replay_buffer_bytes if replay_buffer_bytes is None else replay_buffer_bytes,
             settings.replay_spool_bytes if replay_spool_bytes is None else replay_spool_bytes))
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if _is_async(cls) and not issubclass(cls, ManagedAsyncClient):
+            raise TypeError("{}: mix ManagedAsyncClient, not ManagedClient, into a client class whose methods are "
+                            "awaited".format(cls.__name__))
 
     def shutdown(self) -> None:
         """Release the secret, and close the idle connections unless they are an ``http_client``'s that was given.
@@ -108,8 +117,6 @@ class ManagedClient:
 
 class ManagedAsyncClient(ManagedClient):
     """As ``ManagedClient``, for a client class whose methods are awaited; to be used in one event loop, as that is."""
-
-    _calls = ManagedAsyncCalls
 
     async def close(self) -> None:
         """Release the secret, and close the connections; ``async with`` does so, too."""
@@ -152,9 +159,8 @@ def managed(client_class: Type[AnyClient]) -> ManagedClass[AnyClient]:
             client.put_object(PutObjectRequest(bucket="my-bucket", key="hello.txt", body=b"hello"))
     """
     if client_class not in _managed_classes:
-        is_async = inspect.iscoroutinefunction(getattr(client_class, "invoke_operation", None))
         described = {"__module__": client_class.__module__, "__doc__": ManagedClient.__doc__}
-        base = ManagedAsyncClient if is_async else ManagedClient
+        base = ManagedAsyncClient if _is_async(client_class) else ManagedClient
         made = type("Managed" + client_class.__name__, (base, client_class), described)
         _managed_classes.setdefault(client_class, made)
     managed_class: ManagedClass[AnyClient] = _managed_classes[client_class]

@@ -15,9 +15,16 @@ from alibabacloud_oss_v2.exceptions import OperationError
 from alibabacloud_oss_v2.vectors import Client as VectorsClient
 from alibabacloud_oss_v2.vectors.models import ListVectorBucketsRequest
 
-from aliyun_sdk_secretsmanager_oss_v2_plugin import ManagedClient, OssV2AkExpireHandler, managed
+from aliyun_sdk_secretsmanager_oss_v2_plugin import (
+    ManagedAsyncClient,
+    ManagedClient,
+    OssV2AkExpireHandler,
+    calls,
+    managed,
+)
 from tests.conftest import SECRET
 from tests.instance import ROOT
+from tests.tasks import run
 
 
 def put(client):
@@ -36,6 +43,35 @@ class TestClass:
             pass
 
         client = closing(MyClient(config(), secret_name=SECRET))
+        cloud.rotate(SECRET)
+
+        assert put(client).status_code == 200
+
+    def test_of_the_programs_own_in_a_task_works_alike(self, cloud, config, properties):
+        class MyClient(ManagedAsyncClient, AsyncClient):
+            pass
+
+        client = MyClient(config(), secret_name=SECRET)
+        cloud.rotate(SECRET)
+
+        async def main():
+            async with client:
+                return await put(client)
+
+        assert run(main()).status_code == 200
+
+    def test_of_the_programs_own_with_the_wrong_mixin_says_so(self):
+        with pytest.raises(TypeError, match="MyClient: mix ManagedAsyncClient"):
+            class MyClient(ManagedClient, AsyncClient):
+                pass
+
+    def test_of_the_programs_own_spoils_no_other(self, cloud, config, make_client, closing, monkeypatch):
+        class Mistaken(ManagedAsyncClient, oss.Client):
+            pass
+
+        monkeypatch.setattr(calls, "_classes", {})
+        closing(Mistaken(config(), secret_name=SECRET))
+        client = make_client()
         cloud.rotate(SECRET)
 
         assert put(client).status_code == 200
