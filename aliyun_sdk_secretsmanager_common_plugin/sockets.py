@@ -13,15 +13,19 @@ def fresh_sockets(session: Any) -> None:
         if type(adapter).__name__ == "HTTPAdapter":
             # As pickle does: the same settings, with a pool of its own.
             session.adapters[prefix] = copy.copy(adapter)
-            for manager in [adapter.poolmanager] + list(adapter.proxy_manager.values()):
-                for pool in list(manager.pools._container.values()):
-                    _empty(pool.pool)
+            empty_pools(adapter)
         else:
             adapter.close()
 
 
+def empty_pools(adapter: Any) -> None:
+    """Close the idle connections of an adapter, in a way that needs no lock, and leave none to be closed in another."""
+    for manager in [adapter.poolmanager] + list(adapter.proxy_manager.values()):
+        for pool in list(manager.pools._container.values()):
+            _empty(pool.pool)
+
+
 def _empty(connections: Any) -> None:
-    """Close the idle connections of a pool, in a way that needs no lock, and leave none to be closed in another."""
     idle = list(connections.queue)
     connections.__init__(connections.maxsize)
     for connection in idle:

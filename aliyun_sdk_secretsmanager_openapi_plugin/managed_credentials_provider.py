@@ -1,7 +1,8 @@
 """A credentials provider of the V2.0 SDKs, for code that builds its own ``CredentialClient``."""
 
+import weakref
 from contextvars import ContextVar
-from typing import Any, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from alibabacloud_credentials_api import ICredentials, ICredentialsProvider
 from alibabacloud_tea_openapi import client as sdk
@@ -9,6 +10,7 @@ from alibabacloud_tea_openapi import client as sdk
 from aliyun_sdk_secretsmanager_common_plugin import AccessKey, AKExpireHandler, ManagedCredentials
 from aliyun_sdk_secretsmanager_common_plugin.flights import in_event_loop
 from aliyun_sdk_secretsmanager_common_plugin.lease import Pull
+from aliyun_sdk_secretsmanager_common_plugin.sockets import empty_pools
 
 from .openapi_ak_expire_handler import OpenApiAkExpireHandler
 
@@ -126,4 +128,7 @@ class ManagedCredentialsProvider(ICredentialsProvider):  # type: ignore[misc]
 def _forget_sockets(client: Any) -> None:
     """Let the SDK go on in a forked child without the sockets of its parent: all clients share its sessions."""
     core = getattr(sdk, "DaraCore", None) or sdk.TeaCore
+    for session in core._sessions.values():
+        for adapter in session.adapters.values():
+            empty_pools(adapter)
     core._sessions.clear()

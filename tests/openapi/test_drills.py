@@ -1,7 +1,9 @@
 """The main job with V2.0 clients, in threads and in tasks: rotations cost no call, and Secrets Manager no needless one."""
 
 import asyncio
+import contextlib
 import os
+import signal
 import threading
 import time
 
@@ -282,6 +284,27 @@ class TestForks:
             finally:
                 os._exit(status)
         assert os.waitpid(pid, 0)[1] == 0
+
+    def test_child_does_not_wait_for_a_lock_of_a_thread_of_its_parent(self, client):
+        import alibabacloud_tea_openapi.client as sdk
+
+        core = getattr(sdk, "DaraCore", None) or sdk.TeaCore
+        call(client)
+        queues = [pool.pool for session in core._sessions.values() for adapter in session.adapters.values()
+                  for pool in adapter.poolmanager.pools._container.values()]
+        assert queues
+        with contextlib.ExitStack() as locks:
+            for queue in queues:
+                locks.enter_context(queue.mutex)
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+        try:
+            wait_until(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid)
+        except AssertionError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
 
 
 class TestLifecycle:
