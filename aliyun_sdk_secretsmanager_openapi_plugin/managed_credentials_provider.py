@@ -16,8 +16,9 @@ from .openapi_ak_expire_handler import OpenApiAkExpireHandler
 
 # In this thread or task: the provider whose key signs a request, and where it gets it.
 signing: ContextVar[Tuple[Any, Optional[Pull]]] = ContextVar("managed_credentials_signing", default=(None, None))
-# The provider whose id was read last, and the key.
-_read: ContextVar[Tuple[Any, Optional[AccessKey]]] = ContextVar("managed_credentials_read", default=(None, None))
+# The provider whose id was read last, weakly, and of whose key secret and token are, until each was read once.
+_read: ContextVar[Tuple[Callable[[], Any], Dict[str, AccessKey]]] = ContextVar(
+    "managed_credentials_read", default=(lambda: None, {}))
 
 NAME = "managed"
 
@@ -25,8 +26,8 @@ NAME = "managed"
 class ManagedKey(ICredentials):  # type: ignore[misc]
     """Id, secret and token of one version.
 
-    Gateways of some products ask a ``CredentialClient`` for the three one after another, and it a provider each time:
-    secret and token are those of the id that was read last then.
+    Gateways of some products ask a ``CredentialClient`` for the three one after another, and it a provider each time.
+    The id is to be read first: the next secret and the next token are then those of that id.
 
     Args:
         key: the version.
@@ -41,31 +42,36 @@ class ManagedKey(ICredentials):  # type: ignore[misc]
     def get_access_key_id(self) -> str:
         """Return the id."""
         self._id_was_read = True
-        _read.set((self._provider, self._key))
+        _read.set((weakref.ref(self._provider), {"secret": self._key, "token": self._key}))
         return self._key.access_key_id
 
     def get_access_key_secret(self) -> str:
         """Return the secret."""
-        return self._version().access_key_secret
+        return self._version("secret").access_key_secret
 
     def get_security_token(self) -> Optional[str]:
         """Return the token, None if there is none."""
-        return self._version().security_token
+        return self._version("token").security_token
 
     def get_provider_name(self) -> str:
         """Return what the SDKs say of the key's origin in a header."""
         return NAME
 
-    def _version(self) -> AccessKey:
-        provider, key = _read.get()
-        return key if key is not None and provider is self._provider and not self._id_was_read else self._key
+    def _version(self, part: str) -> AccessKey:
+        provider, keys = _read.get()
+        key = keys.get(part)
+        if key is None or provider() is not self._provider or self._id_was_read and key is not self._key:
+            return self._key
+        _read.set((provider, {other: keys[other] for other in keys if other != part}))
+        return key
 
 
 class ManagedCredentialsProvider(ICredentialsProvider):  # type: ignore[misc]
     """Gives a ``CredentialClient`` of ``alibabacloud-credentials`` the secret's current key.
 
     The key is refreshed ahead of its rotation; calls are not replayed, as those of ``managed`` clients are. Threads,
-    and tasks of any event loop, may share it.
+    and tasks of any event loop, may share it. Code that asks the ``CredentialClient`` for id, secret and token one after
+    another reads the id first.
 
     Args:
         secret_name: the name of a managed RAM credential in Secrets Manager, read now; in an event loop the reading

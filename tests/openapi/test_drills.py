@@ -336,7 +336,7 @@ class TestLifecycle:
 
         assert fetches(cloud) == 1
 
-    def test_dropped_client_is_not_kept_alive(self, config, properties, cloud):
+    def test_dropped_client_is_not_kept_alive(self, nothing_of_other_tests, config, properties, cloud):
         import gc
         import weakref
 
@@ -347,11 +347,14 @@ class TestLifecycle:
         client = managed(Client)(config(), SECRET)
         call(client)
         reference = weakref.ref(client)
+        assert len(refresher_threads()) == 1
 
         del client
         gc.collect()
 
         assert reference() is None
+        managed(Client)(config(), SECRET).shutdown()  # at the latest within a minute, but now when any is shut down
+        wait_until(lambda: not refresher_threads())
 
     def test_no_thread_is_left(self, nothing_of_other_tests, cloud, make_client, run):
         client = make_client()

@@ -80,6 +80,22 @@ class TestOneVersion:
         assert (access_key_id, wrap.get_access_key_secret(), wrap.get_security_token()) == three(old)
         assert (wrap.get_access_key_id(), wrap.get_access_key_secret(), wrap.get_security_token()) == three(new)
 
+    @pytest.mark.parametrize("how", ["one after another", "all at once"])
+    def test_that_was_read_whole_is_not_mixed_into_the_next(self, cloud, provider, rotate, how):
+        client = CredentialClient(provider=provider)
+        if how == "all at once":
+            assert three(client.get_credential()) == three(cloud.secret(SECRET).current)
+        else:
+            assert client.get_access_key_id()
+            assert client.get_access_key_secret()
+            assert client.get_security_token() is None
+        new = rotate(token=True)
+
+        token, secret, access_key_id = (
+            client.get_security_token(), client.get_access_key_secret(), client.get_access_key_id())
+
+        assert (access_key_id, secret, token) == three(new)
+
     def test_one_after_another_in_a_task(self, cloud, provider, rotate, run):
         wrap = CredentialClient(provider=provider).cloud_credential
         old = cloud.secret(SECRET).current
