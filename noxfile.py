@@ -137,9 +137,10 @@ def faults(session):
 
 @nox.session(python=["3.8", "3.11", "3.13"])
 @nox.parametrize(
-    "versions", ["alibabacloud-tea-openapi==0.3.16 alibabacloud-ecs20140526<6", "alibabacloud-ecs20140526"])
+    "versions", ["alibabacloud-tea-openapi==0.3.16 alibabacloud-ecs20140526<6",
+                 "alibabacloud-tea-openapi==0.4.4 alibabacloud-ecs20140526<7.10", "alibabacloud-ecs20140526"])
 def openapi(session, versions):
-    """V2.0 clients in threads, tasks and loops, on the oldest and newest alibabacloud-tea-openapi."""
+    """V2.0 clients in threads, tasks and loops, on the oldest and newest alibabacloud-tea-openapi, and one between."""
     install(session, ".[test,openapi]", "uvloop", "mypy", *versions.split())
     session.run(
         "python", "-m", "pytest", "-q", "-n", "auto", "tests/openapi", "tests/common/test_asyncio.py",

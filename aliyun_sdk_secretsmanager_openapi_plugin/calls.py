@@ -119,8 +119,9 @@ class Call:
         if not DaraCore.should_retry(options, context) or self.rewind() is not None:
             return False
         self._delay = DaraCore.get_backoff_time(options, context)
-        self._request.headers = dict(self._request.headers or {})
-        Utils.apply_retry_headers(self._request.headers, self._failures, self._delay)
+        if hasattr(Utils, "apply_retry_headers"):  # else of an SDK that is older
+            self._request.headers = dict(self._request.headers or {})
+            Utils.apply_retry_headers(self._request.headers, self._failures, self._delay)
         return True
 
 

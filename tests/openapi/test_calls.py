@@ -383,6 +383,7 @@ class TestRetriesOfTheUser:
 
     def test_are_the_same_as_of_a_plain_client(self, cloud, make_client, config, monkeypatch):
         from alibabacloud_tea_openapi.client import Client
+        from alibabacloud_tea_openapi.utils import Utils
         from darabonba.core import DaraCore
 
         told = []  # to the service, of the attempts before
@@ -402,7 +403,8 @@ class TestRetriesOfTheUser:
             cloud.clear()
         assert seen[0] == seen[1]
         assert told[:3] == told[3:]
-        assert [len(each) for each in told] == [0, 2, 2] * 2
+        tells = 2 if hasattr(Utils, "apply_retry_headers") else 0  # from alibabacloud-tea-openapi 0.4.5 on
+        assert [len(each) for each in told] == [0, tells, tells] * 2
 
     def test_no_connection_is_retried_as_of_a_plain_client(self, make_client):
         client = make_client(retry_options=self.options("RetryError"), endpoint="127.0.0.1:1")
