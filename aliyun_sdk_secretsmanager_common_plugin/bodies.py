@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, I
 from .exceptions import ReplayError
 
 if TYPE_CHECKING:
-    from asyncio import Future
+    from asyncio import Future, Task
 
 _CHUNK = 64 * 1024
 
@@ -89,8 +89,7 @@ class Tape:
     def close(self) -> None:
         """Let go of what was kept."""
         self.lost = self.lost or ReplayError("the body was let go of")
-        self._kept.close()
-        self._size = self._given = 0
+        self._forget()
 
     def _give(self, most: int) -> bytes:
         chunk = self._kept.read(most)
@@ -114,14 +113,18 @@ class Tape:
                         "the body can be read only once and could not be kept in a temporary file: {}".format(error)
                     )
             if self.lost is not None:
-                self.close()
+                self._forget()
         return chunk
+
+    def _forget(self) -> None:
+        self._kept.close()
+        self._size = self._given = 0
 
 
 class IterableTape(Tape):
     """A tape of what can be iterated."""
 
-    _iterator: Optional[Iterator[bytes]] = None
+    _iterator: Optional[Iterator[Any]] = None
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -131,7 +134,7 @@ class IterableTape(Tape):
             return self._give(_CHUNK)
         if self._iterator is None:
             self._iterator = iter(self._source)
-        return self._keep(next(self._iterator))
+        return self._keep(_to_bytes(next(self._iterator)))
 
 
 class FileTape(Tape):
@@ -151,24 +154,51 @@ class IterableFileTape(FileTape, IterableTape):
 
 
 class _AsyncTape(Tape):
-    """A tape of what is awaited, in tasks of its own: an attempt may be cancelled meanwhile, and the next goes on."""
+    """A tape of what is awaited, in a task of its own that begins with the first piece and ends with the tape.
 
+    An attempt may be cancelled meanwhile, and the next goes on; a generator runs in one task and context all along.
+    """
+
+    _iterator: Any = None
+    _reads: Any = None
+    _reader: "Optional[Task[None]]" = None
     _pending: "Optional[Future[Any]]" = None
 
     def close(self) -> None:
         """Let go of what was kept, and of the source."""
         super().close()
-        if self._pending is not None:
-            self._pending.cancel()
+        if self._reader is not None:
+            self._reader.cancel()
 
     async def _read(self, read: Callable[[], Awaitable[Any]]) -> bytes:
-        from asyncio import ensure_future, shield
+        import asyncio
 
+        if self._reader is None:
+            self._reads = asyncio.Queue()
+            self._reader = asyncio.ensure_future(self._run())
         if self._pending is None:
-            self._pending = ensure_future(read())
-        chunk = await shield(self._pending)
+            self._pending = asyncio.get_event_loop().create_future()
+            self._reads.put_nowait((read, self._pending))
+        pending = self._pending
+        await asyncio.wait([pending, self._reader], return_when=asyncio.FIRST_COMPLETED)
+        if not pending.done():
+            raise asyncio.CancelledError
+        chunk = pending.result()
         self._pending = None
         return self._keep(_to_bytes(chunk))
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                read, pending = await self._reads.get()
+                try:
+                    pending.set_result(await read())
+                except Exception as error:
+                    pending.set_exception(error)
+                    return
+        finally:
+            if hasattr(self._iterator, "aclose"):
+                await self._iterator.aclose()
 
 
 class AsyncFileTape(_AsyncTape):
@@ -185,8 +215,6 @@ class AsyncFileTape(_AsyncTape):
 
 class AsyncIterableTape(_AsyncTape):
     """A tape of what can be iterated by ``async for``."""
-
-    _iterator: Optional[AsyncIterator[bytes]] = None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

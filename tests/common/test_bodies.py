@@ -27,10 +27,18 @@ class Stream:
         raise AssertionError("nobody awaits this")
 
 
+def unfinished_tasks(loop):
+    all_tasks = asyncio.all_tasks if hasattr(asyncio, "all_tasks") else asyncio.Task.all_tasks  # Python 3.6
+    return [task for task in all_tasks(loop) if not task.done()]
+
+
 def run(coroutine):
+    """Run a coroutine in an event loop of its own; no task may be left."""
     loop = asyncio.new_event_loop()
     try:
-        return loop.run_until_complete(coroutine)
+        result = loop.run_until_complete(coroutine)
+        assert not unfinished_tasks(loop)
+        return result
     finally:
         loop.close()
 
@@ -48,29 +56,41 @@ def test_stream_is_whole_again_wherever_the_first_attempt_stopped(first, amount)
                 return b"".join(pieces)
             pieces.append(piece)
 
-    run(body.data.read(first))
-    for _ in range(2):
-        assert body.rewind() is None
-        assert run(read_all()) == CONTENT
-    body.close()
+    async def attempts():
+        await body.data.read(first)
+        for _ in range(2):
+            assert body.rewind() is None
+            assert await read_all() == CONTENT
+        body.close()
+
+    run(attempts())
 
 
 def test_text_is_kept_as_its_bytes():
     class Text:
-        async def read(self):
+        async def read(self, amt):
             return "text \u00e9"
 
     body = ReplayableBody(Text(), 16, 1024)
-    read = run(body.data.read())
-    body.rewind()
 
-    assert read == "text \u00e9".encode("utf-8")
+    async def attempts():
+        for _ in range(2):
+            assert await body.data.read(7) == "text \u00e9".encode("utf-8")
+            body.rewind()
+        body.close()
+
+    run(attempts())
 
 
 def test_stream_that_is_larger_than_what_is_kept_is_lost():
     body = ReplayableBody(Stream(), 16, 100)
 
-    assert run(body.data.read()) == CONTENT
+    async def attempt():
+        assert await body.data.read() == CONTENT
+        assert await body.data.read() == b""
+        body.close()
+
+    run(attempt())
     assert isinstance(body.rewind(), ReplayError)
     assert "replay_spool_bytes" in str(body.rewind())
 
@@ -161,3 +181,81 @@ def test_pieces_that_are_larger_than_what_is_kept_are_lost():
 
     assert run(rest_of(body.data)) == CONTENT
     assert "replay_spool_bytes" in str(body.rewind())
+
+
+class TestGenerator:
+    """It is at home in one task and one context, as without a tape, whatever becomes of the attempts."""
+
+    def test_finds_itself_in_one_task_and_context(self):
+        variable = pytest.importorskip("contextvars").ContextVar("variable", default=None)
+
+        async def generator():
+            task, token = asyncio.current_task(), variable.set(b"0123")
+            yield variable.get()
+            assert asyncio.current_task() is task
+            yield variable.get()
+            variable.reset(token)
+
+        body = ReplayableBody(generator(), 16, 1024)
+
+        async def attempts():
+            first = asyncio.ensure_future(body.data.__anext__())
+            assert await first == b"0123"
+            assert body.rewind() is None
+            assert await rest_of(body.data) == b"01230123"
+            body.close()
+
+        run(attempts())
+
+    @pytest.mark.parametrize("first", [1, 2], ids=["between two pieces", "amid a piece"])
+    def test_is_closed_with_the_body(self, first):
+        ended = []
+
+        async def generator():
+            try:
+                yield b"piece"
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                ended.append(True)
+
+        body = ReplayableBody(generator(), 16, 1024)
+
+        async def attempt():
+            for _ in range(first):
+                reading = asyncio.ensure_future(body.data.__anext__())
+                await asyncio.wait([reading], timeout=0.01)
+            body.close()
+            for late in (reading,) if first == 2 else (body.data.__anext__(), body.data.__anext__()):
+                with pytest.raises(asyncio.CancelledError):
+                    await asyncio.wait_for(late, 20)
+            while len(unfinished_tasks(asyncio.get_event_loop())) > 1:
+                await asyncio.sleep(0)
+
+        run(attempt())
+        assert ended == [True]
+
+    def test_is_whole_though_it_is_larger_than_what_is_kept(self):
+        async def generator():
+            for at in range(0, len(CONTENT), 7):
+                yield CONTENT[at:at + 7]
+
+        body = ReplayableBody(generator(), 16, 100)
+
+        assert run(rest_of(body.data)) == CONTENT
+
+    def test_that_fails_fails_again(self):
+        async def generator():
+            yield b"piece"
+            raise KeyError("the program's own")
+
+        body = ReplayableBody(generator(), 16, 1024)
+
+        async def attempts():
+            for _ in range(2):
+                with pytest.raises(KeyError):
+                    await rest_of(body.data)
+                assert body.rewind() is None
+            body.close()
+
+        run(attempts())

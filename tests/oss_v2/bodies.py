@@ -64,6 +64,11 @@ async def async_generator(content):
         yield piece
 
 
+async def async_generator_of_str(content):
+    for piece in pieces(content):
+        yield piece.decode("ascii")
+
+
 BODIES = {
     "bytes": lambda content: content,
     "str": lambda content: content.decode("ascii"),
@@ -73,6 +78,7 @@ BODIES = {
     "file that cannot seek": lambda content: io.BufferedReader(Pipe(content)),
     "stream": IterableStream,
     "generator": lambda content: (piece for piece in pieces(content)),
+    "generator of str": lambda content: (piece.decode("ascii") for piece in pieces(content)),
     "list": pieces,
 }
 ASYNC_BODIES = {
@@ -83,5 +89,6 @@ ASYNC_BODIES = {
     "file in memory": io.BytesIO,
     "file that cannot seek": BODIES["file that cannot seek"],
     "async generator": async_generator,
+    "async generator of str": async_generator_of_str,
     "async iterator": AsyncIterator,
 }
