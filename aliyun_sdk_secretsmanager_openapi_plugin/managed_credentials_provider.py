@@ -70,8 +70,8 @@ class ManagedCredentialsProvider(ICredentialsProvider):  # type: ignore[misc]
     """Gives a ``CredentialClient`` of ``alibabacloud-credentials`` the secret's current key.
 
     The key is refreshed ahead of its rotation; calls are not replayed, as those of ``managed`` clients are. Threads,
-    and tasks of any event loop, may share it. Code that asks the ``CredentialClient`` for id, secret and token one after
-    another reads the id first.
+    and tasks of any event loop, may share it. Code that asks the ``CredentialClient`` for id, secret and token, one
+    after another, is to read the id first.
 
     Args:
         secret_name: the name of a managed RAM credential in Secrets Manager, read now; in an event loop the reading
