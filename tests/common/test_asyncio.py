@@ -18,7 +18,7 @@ from aliyun_sdk_secretsmanager_common_plugin.lease import Lease
 from tests.conftest import SECRET
 from tests.instance import ROOT
 
-from .fakes import PATIENCE, Gate, Running, Source, threads_named
+from .fakes import PATIENCE, Gate, Running, Source, key, threads_named
 from .test_lease import WAITS, A, B, C, Codes, Judge, ServiceError, World
 
 NAME = "app/key"
@@ -184,6 +184,26 @@ class TestRead:
         assert all(one is A for loop in loops for one in loop.result())
         assert len(source.asked) == 1
 
+    def test_of_several_secrets_at_once_gives_each_its_own_key(self, cache, source):
+        opened = threading.Event()
+
+        def answer(asked):
+            assert opened.wait(PATIENCE)
+            return key(asked.name)
+
+        async def main():
+            cache.read_ahead("a")
+            cache.read_ahead("b")
+            await until(lambda: len(source.asked) == 2)
+            reading = [asyncio.ensure_future(cache.get_async(name)) for name in "abc"]
+            await until(lambda: len(source.asked) == 3)
+            opened.set()
+            return await asyncio.gather(*reading)
+
+        source.answer = answer
+
+        assert run(main()) == [key("a"), key("b"), key("c")]
+
     def test_cancelled_task_leaves_at_once_and_the_others_get_the_answer(self, cache, source):
         gate = source.answer = Gate(A)
 
@@ -275,6 +295,30 @@ class TestRenewAndReplay:
         assert run(main()) == [("answer", None)] * 1000
         assert len(world.source.asked) == 2
         assert len([thread for thread in started if thread.name == "managed-credentials-flight"]) == 1
+
+    def test_renewals_of_several_secrets_at_once_give_each_its_own_key(self, cache, source):
+        opened = threading.Event()
+
+        def answer(asked):
+            assert opened.wait(PATIENCE)
+            return key(asked.name)
+
+        async def main():
+            renewing = [asyncio.ensure_future(cache.renewal_async(name, A)) for name in "abc"]  # none was read yet
+            await until(lambda: len(source.asked) == 3)
+            opened.set()
+            return await asyncio.gather(*renewing)
+
+        source.answer = answer
+
+        assert [renewal.key for renewal in run(main())] == [key("a"), key("b"), key("c")]
+
+    def test_renewal_in_a_cool_down_needs_no_thread(self, cache, monkeypatch):
+        cache.get(NAME)
+        assert run(cache.renewal_async(NAME, A)).key is None
+        monkeypatch.setattr(cache, "_flights", None)
+
+        assert run(cache.renewal_async(NAME, A)) == (None, None, None)
 
     def test_renewal_that_hangs_blocks_no_loop_and_survives_cancellation(self, world, tasks):
         world.rotate(B)
