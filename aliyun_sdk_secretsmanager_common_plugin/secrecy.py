@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional
 _VALUE = r"(?:(?!%(?:25)*26)[^\s\"'&,}\\])+"
 _SENSITIVE = [
     re.compile(
-        r"(?i)((?<![a-z_])(?:(?:x-(?:acs|oss|kms)-)?security-?token|oidc-?token|access-?key-?secret"
+        r"(?i)((?<![a-z_])(?:(?:x-(?:acs|oss|kms)-)?security-?token|(?:x-ots-)?sts-?token|oidc-?token|access-?key-?secret"
         r"|(?:x-aliyun-)?ecs-metadata-token)(?:\\*[\"'])?"
         r"(?:\s*[:=]\s*|%(?:25)*3D)(?:b(?=[\"']))?(?:\\*[\"'])?)"
         + _VALUE

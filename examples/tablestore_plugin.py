@@ -7,6 +7,9 @@ from tablestore.connection import ConnectionPool
 from tablestore.credentials import StaticCredentialsProvider
 
 from aliyun_sdk_secretsmanager_common_plugin import DefaultAKExpireHandler, ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers
+
+filter_loggers("tablestore-client")  # at DEBUG it logs the token
 
 
 class OTSAKExpireHandler(DefaultAKExpireHandler):
