@@ -66,6 +66,9 @@ LINES = [
      "\n> x-acs-security-token : " + TOKEN + "\n> Authorization : acs " + ID + ":" + SIGNATURE + "\n> Accept : */*", (),
      "\n> GET /?SecurityToken=******&Signature=******&A=b HTTP/1.1\n> Host : ecs.aliyuncs.com"
      "\n> x-acs-security-token : ******\n> Authorization : ******\n> Accept : */*"),
+    # tablestore: dict repr of the headers
+    ("headers: %s", ({"x-ots-ststoken": TOKEN, "x-ots-apiversion": "2015-12-31"},),
+     "headers: {'x-ots-ststoken': '******', 'x-ots-apiversion': '2015-12-31'}"),
     # darabonba/core.py: the same, with version 3 of the signature
     ("\n> Authorization : ACS3-HMAC-SHA256 Credential=" + ID + ",SignedHeaders=host;x-acs-date,Signature=" + SIGNATURE
      + "\n> accept : */*", (),
