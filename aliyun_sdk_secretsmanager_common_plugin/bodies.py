@@ -96,7 +96,8 @@ class Tape:
         self._given += len(chunk)
         return chunk
 
-    def _keep(self, chunk: bytes) -> bytes:
+    def _keep(self, given: Union[bytes, str]) -> bytes:
+        chunk = given.encode("utf-8") if isinstance(given, str) else given
         if self.lost is None:
             self._size += len(chunk)
             self._given = self._size
@@ -134,7 +135,7 @@ class IterableTape(Tape):
             return self._give(_CHUNK)
         if self._iterator is None:
             self._iterator = iter(self._source)
-        return self._keep(_to_bytes(next(self._iterator)))
+        return self._keep(next(self._iterator))
 
 
 class FileTape(Tape):
@@ -145,8 +146,8 @@ class FileTape(Tape):
         everything = amt is None or amt < 0
         if self._given < self._size:
             given = self._give(self._size if everything else amt or 0)
-            return given + self._keep(_to_bytes(self._source.read())) if everything else given
-        return self._keep(_to_bytes(self._source.read() if everything else self._source.read(amt)))
+            return given + self._keep(self._source.read()) if everything else given
+        return self._keep(self._source.read() if everything else self._source.read(amt))
 
 
 class IterableFileTape(FileTape, IterableTape):
@@ -185,7 +186,7 @@ class _AsyncTape(Tape):
             raise asyncio.CancelledError
         chunk = pending.result()
         self._pending = None
-        return self._keep(_to_bytes(chunk))
+        return self._keep(chunk)
 
     async def _run(self) -> None:
         try:
@@ -245,7 +246,3 @@ def can_seek(data: Any) -> bool:
         and not inspect.iscoroutinefunction(data.tell)
         and bool(getattr(data, "seekable", lambda: True)())
     )
-
-
-def _to_bytes(chunk: Union[bytes, str]) -> bytes:
-    return chunk.encode("utf-8") if isinstance(chunk, str) else chunk
