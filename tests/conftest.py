@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 import pytest
 
@@ -40,6 +41,14 @@ def plain_environment(monkeypatch, tmp_path):
     ConfigLoader.set_config_name(None)
 
 
+def wait_until(condition, seconds=20.0):
+    """Wait for a condition that other threads bring about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen within {} s".format(seconds)
+        threading.Event().wait(0.01)
+
+
 def forget_other_tests():
     """Let the refresher forget what other tests left behind: facades that they read from and did not close."""
     gc.collect()
@@ -72,6 +81,12 @@ def properties(cloud, tmp_path):
 def credentials(properties):
     with ManagedCredentials.from_properties(properties) as managed_credentials:
         yield managed_credentials
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def new_loop(request):
+    """Make an event loop; where uvloop is installed, of each kind."""
+    return pytest.importorskip(request.param).new_event_loop
 
 
 @pytest.fixture

@@ -7,20 +7,21 @@ import time
 PATIENCE = 300
 
 
-def run(coroutine, new_loop=asyncio.new_event_loop):
+def run(coroutine, new_loop=asyncio.new_event_loop, seconds=PATIENCE):
     """Run a coroutine in an event loop of its own, and return what it returns."""
     loop = new_loop()
     try:
-        return loop.run_until_complete(asyncio.wait_for(coroutine, PATIENCE))
+        return loop.run_until_complete(asyncio.wait_for(coroutine, seconds))
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 
-async def until(condition):
-    deadline = time.monotonic() + PATIENCE
+async def until(condition, seconds=PATIENCE):
+    """Wait, without blocking the loop, for what other threads or tasks bring about."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen within {} s".format(PATIENCE)
+        assert time.monotonic() < deadline, "it did not happen within {} s".format(seconds)
         await asyncio.sleep(0.01)
 
 

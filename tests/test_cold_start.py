@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -25,7 +24,7 @@ from aliyun_sdk_secretsmanager_common_plugin.secret_info import SecretInfo
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
 from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault
-from tests.conftest import SECRET
+from tests.conftest import SECRET, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATIENCE = 20
@@ -33,14 +32,6 @@ PASSWORD = "ThePasswordThatNobodyMaySee"
 
 SILENT = [Fault.refuse(), Fault.reset(), Fault.hang(), Fault.cut(), Fault.html(502), Fault.status(500),
           Fault.status(503), Fault.throttling(), Fault.expired_certificate(), Fault.untrusted_certificate()]
-
-
-def wait_until(condition):
-    """Wait for a condition that other threads bring about."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within {} s".format(PATIENCE)
-        threading.Event().wait(0.01)
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from aliyun_sdk_secretsmanager_common_plugin import (
 from aliyun_sdk_secretsmanager_oss_plugin.proxy_bucket import ProxyBucket
 from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault
-from tests.conftest import SECRET
+from tests.conftest import SECRET, wait_until
 
 
 def fetches(cloud):
@@ -30,14 +30,6 @@ def fetches(cloud):
 
 def refresher_threads():
     return [thread for thread in threading.enumerate() if thread.name == "managed-credentials-refresher"]
-
-
-def wait_until(condition, seconds=20.0):
-    """Wait for a condition that other threads bring about."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within {} s".format(seconds)
-        threading.Event().wait(0.01)
 
 
 @pytest.fixture

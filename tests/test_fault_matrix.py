@@ -29,6 +29,7 @@ from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
 from aliyun_sdk_secretsmanager_common_plugin.settings import load_settings
 from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
+from tests.conftest import wait_until
 
 PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "faults.rst"
 
@@ -157,14 +158,6 @@ class Gateway(NamedTuple):
     name: str
 
 
-def wait_until(condition, seconds=PATIENCE):
-    """Wait for a condition that other threads bring about."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within {} s".format(seconds)
-        threading.Event().wait(0.01)
-
-
 class World:
     """A cloud with gateways of its own for each case, so that all of them can be had at once.
 
@@ -208,7 +201,7 @@ class World:
         self.names.clear()
         self.cloud.clear()
         left = ("managed-credentials-fetch", "managed-credentials-refresh")
-        wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name in left])
+        wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name in left], PATIENCE)
 
     def new_secret(self):
         """Make a secret, and return its name."""
@@ -349,7 +342,7 @@ class Cell:
             key = credentials.get(self._secret)
             self._start()
             failed = self._world.failed_refreshes.secrets
-            wait_until(lambda: self._secret in failed or any(call.given for call in self._calls()))
+            wait_until(lambda: self._secret in failed or any(call.given for call in self._calls()), PATIENCE)
             requests = len(self._moments())
             longest = self._go_on([lambda: credentials.get(self._secret)] * 2 + [lambda: self._world.call(client)])
             self._world.call(client)

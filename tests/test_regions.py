@@ -13,18 +13,10 @@ from aliyun_sdk_secretsmanager_common_plugin.managed_credentials import PRELOADI
 from aliyun_sdk_secretsmanager_common_plugin.settings import load_settings
 from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
-from tests.conftest import SECRET
+from tests.conftest import SECRET, wait_until
 
 NEAR, MIDDLE, FAR = REGIONS = ("cn-hangzhou", "cn-shanghai", "cn-beijing")
 OTHER = "other/key"
-
-
-def wait_until(condition, seconds=20.0):
-    """Wait for a condition that other threads bring about."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within {} s".format(seconds)
-        threading.Event().wait(0.01)
 
 
 def no_request_is_left():

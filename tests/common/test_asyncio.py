@@ -1,6 +1,7 @@
 """Contracts 2 to 4 for tasks of event loops: one fetch for threads and tasks, no blocked loop, cancellation."""
 
 import asyncio
+import functools
 import gc
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from aliyun_sdk_secretsmanager_common_plugin import flights as flights_module
 from aliyun_sdk_secretsmanager_common_plugin.cache import Cache
 from aliyun_sdk_secretsmanager_common_plugin.flights import Flights, in_event_loop
 from aliyun_sdk_secretsmanager_common_plugin.lease import Lease
+from tests import tasks as event_loops
 from tests.conftest import SECRET
 from tests.instance import ROOT
 
@@ -22,24 +24,8 @@ from .fakes import PATIENCE, Gate, Running, Source, key, threads_named
 from .test_lease import WAITS, A, B, C, Codes, Judge, ServiceError, World
 
 NAME = "app/key"
-
-
-def run(coroutine, new_loop=asyncio.new_event_loop):
-    """Return what ``coroutine`` returns, run in a loop of its own."""
-    loop = new_loop()
-    try:
-        return loop.run_until_complete(asyncio.wait_for(coroutine, PATIENCE))
-    finally:
-        loop.close()
-
-
-async def until(condition):
-    """Wait, without blocking the loop, for what other threads bring about."""
-    for _ in range(PATIENCE * 100):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen within {} s".format(PATIENCE))
+run = functools.partial(event_loops.run, seconds=PATIENCE)
+until = functools.partial(event_loops.until, seconds=PATIENCE)
 
 
 class Tasks:
@@ -68,6 +54,19 @@ def tasks(world):
 @pytest.fixture
 def source():
     return Source(A)
+
+
+@pytest.fixture
+def opened(source):
+    """Each secret has a key of its own, which is given once this is set."""
+    event = threading.Event()
+
+    def answer(asked):
+        assert event.wait(PATIENCE)
+        return key(asked.name)
+
+    source.answer = answer
+    return event
 
 
 @pytest.fixture
@@ -184,13 +183,7 @@ class TestRead:
         assert all(one is A for loop in loops for one in loop.result())
         assert len(source.asked) == 1
 
-    def test_of_several_secrets_at_once_gives_each_its_own_key(self, cache, source):
-        opened = threading.Event()
-
-        def answer(asked):
-            assert opened.wait(PATIENCE)
-            return key(asked.name)
-
+    def test_of_several_secrets_at_once_gives_each_its_own_key(self, cache, source, opened):
         async def main():
             cache.read_ahead("a")
             cache.read_ahead("b")
@@ -199,8 +192,6 @@ class TestRead:
             await until(lambda: len(source.asked) == 3)
             opened.set()
             return await asyncio.gather(*reading)
-
-        source.answer = answer
 
         assert run(main()) == [key("a"), key("b"), key("c")]
 
@@ -296,20 +287,12 @@ class TestRenewAndReplay:
         assert len(world.source.asked) == 2
         assert len([thread for thread in started if thread.name == "managed-credentials-flight"]) == 1
 
-    def test_renewals_of_several_secrets_at_once_give_each_its_own_key(self, cache, source):
-        opened = threading.Event()
-
-        def answer(asked):
-            assert opened.wait(PATIENCE)
-            return key(asked.name)
-
+    def test_renewals_of_several_secrets_at_once_give_each_its_own_key(self, cache, source, opened):
         async def main():
             renewing = [asyncio.ensure_future(cache.renewal_async(name, A)) for name in "abc"]  # none was read yet
             await until(lambda: len(source.asked) == 3)
             opened.set()
             return await asyncio.gather(*renewing)
-
-        source.answer = answer
 
         assert [renewal.key for renewal in run(main())] == [key("a"), key("b"), key("c")]
 

@@ -15,9 +15,9 @@ from Tea.exceptions import TeaException
 from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentialsError
 from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault
-from tests.conftest import SECRET
+from tests.conftest import SECRET, wait_until
 from tests.tasks import PATIENCE, AsyncLoad, until
-from tests.test_drills import Load, refresher_threads, wait_until
+from tests.test_drills import Load, refresher_threads
 
 from .calls import BODIES, arguments
 
@@ -32,11 +32,6 @@ def call(client):
 
 async def call_async(client):
     return await client.call_api_async(*arguments("ROA", BODIES["json"]))
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def new_loop(request):
-    return pytest.importorskip(request.param).new_event_loop
 
 
 class TestRotation:

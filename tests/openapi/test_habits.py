@@ -1,7 +1,6 @@
 """What users do with a V2.0 client besides calling it: its config, isinstance, help, an editor; and what is imported."""
 
 import logging
-import os
 import pydoc
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from alibabacloud_tea_openapi.models import Config
 from aliyun_sdk_secretsmanager_openapi_plugin import ManagedClient, OpenApiAkExpireHandler, managed
 from tests.conftest import SECRET
 from tests.instance import ROOT
+from tests.type_checker import checked
 
 from .calls import BODIES, HAS_EVENTS, arguments
 
@@ -137,8 +137,7 @@ def test_importing_it_leaves_stderr_to_the_program():
 @pytest.mark.skipif(not HAS_EVENTS, reason="once is enough")
 def test_checker_and_editor_know_the_methods_of_the_sdks_clients(tmp_path):
     pytest.importorskip("mypy")
-    program = tmp_path / "program.py"
-    program.write_text(textwrap.dedent("""
+    output = checked("""
         from alibabacloud_tea_openapi.client import Client
         from alibabacloud_tea_openapi.models import Config
 
@@ -155,17 +154,11 @@ def test_checker_and_editor_know_the_methods_of_the_sdks_clients(tmp_path):
         with MyClient(Config(), secret_name="my-secret") as mine:
             reveal_type(mine.call_api)
             mine.do_nonsense
-    """))
+    """, tmp_path)
 
-    checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file=", "--follow-untyped-imports", "--follow-imports=silent",
-         "--cache-dir", str(tmp_path / "cache"), str(program)],
-        cwd=ROOT, env=dict(os.environ, MYPYPATH=ROOT), stdout=subprocess.PIPE, universal_newlines=True,
-    ).stdout
-
-    assert 'Revealed type is "alibabacloud_tea_openapi.client.Client"' in checked
-    assert '"Client" has no attribute "do_nonsense"' in checked
-    assert "secret_name" in checked
-    assert 'Revealed type is "def (params: ' in checked
-    assert '"MyClient" has no attribute "do_nonsense"' in checked
-    assert "Found 3 errors in 1 file" in checked
+    assert 'Revealed type is "alibabacloud_tea_openapi.client.Client"' in output
+    assert '"Client" has no attribute "do_nonsense"' in output
+    assert "secret_name" in output
+    assert 'Revealed type is "def (params: ' in output
+    assert '"MyClient" has no attribute "do_nonsense"' in output
+    assert "Found 3 errors in 1 file" in output

@@ -23,9 +23,9 @@ from aliyun_sdk_secretsmanager_oss_plugin import ProxyBucket
 from aliyun_sdk_secretsmanager_oss_v2_plugin import managed
 from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault
-from tests.conftest import SECRET
+from tests.conftest import SECRET, wait_until
 from tests.tasks import PATIENCE, AsyncLoad, run, until
-from tests.test_drills import Load, refresher_threads, wait_until
+from tests.test_drills import Load, refresher_threads
 
 HEAD = oss.HeadObjectRequest("bucket", "key")
 
@@ -42,11 +42,6 @@ def put(client):
 def new_client(make_client):
     """Make an asynchronous client that has read its secret; it closes its connections where it is used."""
     return lambda **more: make_client(client_class=AsyncClient, **more)
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def new_loop(request):
-    return pytest.importorskip(request.param).new_event_loop
 
 
 class TestRotation:

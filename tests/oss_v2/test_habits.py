@@ -1,7 +1,6 @@
 """What users do with a client besides calling it: its config, isinstance, help, an editor; and what is imported."""
 
 import inspect
-import os
 import pydoc
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from aliyun_sdk_secretsmanager_oss_v2_plugin import (
 from tests.conftest import SECRET
 from tests.instance import ROOT
 from tests.tasks import run
+from tests.type_checker import checked
 
 
 def put(client):
@@ -158,8 +158,7 @@ def test_asynchronous_clients_alone_need_aiohttp():
 @pytest.mark.slow
 def test_checker_and_editor_know_the_methods_of_the_sdks_clients(tmp_path):
     pytest.importorskip("mypy")
-    program = tmp_path / "program.py"
-    program.write_text(textwrap.dedent("""
+    output = checked("""
         from alibabacloud_oss_v2 import Client
         from alibabacloud_oss_v2.aio import AsyncClient
         from alibabacloud_oss_v2.config import Config
@@ -178,18 +177,12 @@ def test_checker_and_editor_know_the_methods_of_the_sdks_clients(tmp_path):
         with MyClient(Config(), secret_name="my-secret") as mine:
             reveal_type(mine.put_object)
             mine.do_nonsense
-    """))
+    """, tmp_path)
 
-    checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file=", "--follow-untyped-imports", "--follow-imports=silent",
-         "--cache-dir", str(tmp_path / "cache"), str(program)],
-        cwd=ROOT, env=dict(os.environ, MYPYPATH=ROOT), stdout=subprocess.PIPE, universal_newlines=True,
-    ).stdout
-
-    assert 'Revealed type is "alibabacloud_oss_v2.client.Client"' in checked
-    assert 'Revealed type is "alibabacloud_oss_v2.aio.client.AsyncClient"' in checked
-    assert '"Client" has no attribute "do_nonsense"' in checked
-    assert "secret_name" in checked
-    assert 'Revealed type is "def (request: ' in checked
-    assert '"MyClient" has no attribute "do_nonsense"' in checked
-    assert "Found 3 errors in 1 file" in checked
+    assert 'Revealed type is "alibabacloud_oss_v2.client.Client"' in output
+    assert 'Revealed type is "alibabacloud_oss_v2.aio.client.AsyncClient"' in output
+    assert '"Client" has no attribute "do_nonsense"' in output
+    assert "secret_name" in output
+    assert 'Revealed type is "def (request: ' in output
+    assert '"MyClient" has no attribute "do_nonsense"' in output
+    assert "Found 3 errors in 1 file" in output

@@ -14,9 +14,8 @@ from alibabacloud_oss_v2.exceptions import OperationError
 from Crypto.PublicKey import RSA
 
 from aliyun_sdk_secretsmanager_oss_v2_plugin import ManagedCredentialsProvider
-from tests.conftest import SECRET
+from tests.conftest import SECRET, wait_until
 from tests.tasks import run
-from tests.test_drills import wait_until
 
 CONTENT = os.urandom(1 << 20)
 PART = 100 * 1024

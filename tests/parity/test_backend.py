@@ -18,8 +18,8 @@ from aliyun_sdk_secretsmanager_oss_plugin import ProxyBucket
 from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault
 from tests.common.fakes import everything_in
-from tests.conftest import SECRET
-from tests.test_drills import Load, wait_until
+from tests.conftest import SECRET, wait_until
+from tests.test_drills import Load
 
 from . import witness
 from .conftest import PASSWORD, VENDOR_WARNINGS

@@ -2,12 +2,8 @@
 
 import copy
 import multiprocessing
-import os
 import pickle
 import pydoc
-import subprocess
-import sys
-import textwrap
 
 import pytest
 from aliyunsdkcore.client import AcsClient
@@ -16,6 +12,7 @@ from aliyunsdkcore.request import CommonRequest
 from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, ManagedCredentialsError
 from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient, SdkCoreAKExpireHandler
 from tests.conftest import SECRET
+from tests.type_checker import checked
 
 COPIES = {
     "copy": copy.copy,
@@ -168,8 +165,7 @@ class TestHelp:
 @pytest.mark.slow
 def test_checker_and_editor_know_the_methods_of_the_sdks_clients(tmp_path):
     pytest.importorskip("mypy")
-    program = tmp_path / "program.py"
-    program.write_text(textwrap.dedent("""
+    output = checked("""
         from aliyun_sdk_secretsmanager_oss_plugin import ProxyBucket
         from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
 
@@ -179,17 +175,10 @@ def test_checker_and_editor_know_the_methods_of_the_sdks_clients(tmp_path):
         with ProxyBucket("my-secret", "endpoint", "bucket") as bucket:
             reveal_type(bucket.put_object)
             bucket.put_nonsense
-    """))
-    repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    """, tmp_path)
 
-    checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file=", "--follow-untyped-imports", "--follow-imports=silent",
-         "--cache-dir", str(tmp_path / "cache"), str(program)],
-        cwd=repository, stdout=subprocess.PIPE, universal_newlines=True,
-    ).stdout
-
-    assert '"def (acs_request: Any) -> Any"' in checked
-    assert '"ProxyAcsClient" has no attribute "do_nonsense"' in checked
-    assert '"def (key: Any, data: Any,' in checked
-    assert '"ProxyBucket" has no attribute "put_nonsense"' in checked
-    assert "Found 2 errors in 1 file" in checked
+    assert '"def (acs_request: Any) -> Any"' in output
+    assert '"ProxyAcsClient" has no attribute "do_nonsense"' in output
+    assert '"def (key: Any, data: Any,' in output
+    assert '"ProxyBucket" has no attribute "put_nonsense"' in output
+    assert "Found 2 errors in 1 file" in output
