@@ -11,7 +11,7 @@ from .secret_info import SecretInfo
 
 # Dates of Secrets Manager, in UTC.
 DATE = "%Y-%m-%dT%H:%M:%SZ"
-_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z\Z", re.ASCII)
+_DATE = r"(?a)(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z\Z"
 
 
 class AccessKey:
@@ -130,7 +130,7 @@ def epoch(date: str) -> float:
         ValueError: it is none.
     """
     # Not by strptime: a child that is forked while a thread holds its lock, the process's only one, would hang.
-    fields = _DATE.match(date)
+    fields = re.match(_DATE, date)
     if fields is None:
         raise ValueError("{!r} is no date such as 2026-11-21T10:00:00Z".format(date))
     year, month, day, hour, minute, second = map(int, fields.groups())

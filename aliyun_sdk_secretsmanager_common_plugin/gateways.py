@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 from aliyunsdkcore.acs_exception import error_code
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
-from . import protobuf
-from .client_key import load_client_key
 from .identities import Identity
 from .secrecy import filter_loggers, json_object, mask, reason
 from .settings import DedicatedGatewaySettings, SharedGatewaySettings, system_ca
@@ -279,6 +277,9 @@ class DedicatedGateway(HttpsGateway):
     key = "cache_client_dkms_config_info"
 
     def __init__(self, settings: DedicatedGatewaySettings) -> None:
+        from . import protobuf  # noqa: F401  what its requests import, and a child may be forked amid one
+        from .client_key import load_client_key
+
         super().__init__(settings.region_id, settings.endpoint, settings.ca_file)
         self._client_key = load_client_key(settings.client_key)
         if settings.ignore_certificate:
@@ -288,6 +289,8 @@ class DedicatedGateway(HttpsGateway):
 
     def query(self, secret_name: str) -> Query:
         from email.utils import formatdate
+
+        from . import protobuf
 
         body = protobuf.encode({1: secret_name, 2: "ACSCurrent", 4: True})
         signed = {
@@ -355,6 +358,8 @@ def gateway_classes(secrets_client: str) -> Tuple[Any, Any]:
 
 
 def _texts(body: bytes, numbers: Iterable[int]) -> Dict[int, List[str]]:
+    from . import protobuf
+
     try:
         return protobuf.decode(body, numbers)
     except ValueError:  # out of the handler: that of the codec holds the text

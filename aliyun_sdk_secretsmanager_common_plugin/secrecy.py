@@ -1,25 +1,24 @@
 """What keeps secrets out of logs and errors: masked forms, a filter for loggers, and errors that hold no answer."""
 
+import functools
 import json
 import logging
 import re
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Pattern
 
 # A value ends at a blank, a quote, an escaped line end, or the next parameter, however often the whole was quoted.
 _VALUE = r"(?:(?!%(?:25)*26)[^\s\"'&,}\\])+"
-_SENSITIVE = [
-    re.compile(
-        r"(?i)((?<![a-z_])(?:(?:x-(?:acs|oss|kms)-)?security-?token|(?:x-ots-)?sts-?token|oidc-?token|access-?key-?secret"
-        r"|(?:x-aliyun-)?ecs-metadata-token)(?:\\*[\"'])?"
-        r"(?:\s*[:=]\s*|%(?:25)*3D)(?:b(?=[\"']))?(?:\\*[\"'])?)"
-        + _VALUE
-    ),
-    re.compile(r"(?i)(\bauthorization[\"']?\s*[:=]\s*b?[\"'])[^\"']+"),
-    re.compile(r"(?i)(\bauthorization\s*[:=]\s*)(?=acs3-)[^\"'\r\n]+"),
-    re.compile(r"(?i)(\bauthorization\s*[:=]\s*)(?:(?:acs|bearer|oss\S*)\s+)?" + _VALUE),
-    re.compile(r"(\"SecretData\"\s*:\s*\")(?:[^\"\\]|\\+.)+"),
-    re.compile(r"((?:[?&]|\bx-oss-)[Ss]ignature=|[\"']Signature[\"']: [\"'])" + _VALUE),
-]
+_SENSITIVE = (
+    r"(?i)((?<![a-z_])(?:(?:x-(?:acs|oss|kms)-)?security-?token|(?:x-ots-)?sts-?token|oidc-?token|access-?key-?secret"
+    r"|(?:x-aliyun-)?ecs-metadata-token)(?:\\*[\"'])?"
+    r"(?:\s*[:=]\s*|%(?:25)*3D)(?:b(?=[\"']))?(?:\\*[\"'])?)"
+    + _VALUE,
+    r"(?i)(\bauthorization[\"']?\s*[:=]\s*b?[\"'])[^\"']+",
+    r"(?i)(\bauthorization\s*[:=]\s*)(?=acs3-)[^\"'\r\n]+",
+    r"(?i)(\bauthorization\s*[:=]\s*)(?:(?:acs|bearer|oss\S*)\s+)?" + _VALUE,
+    r"(\"SecretData\"\s*:\s*\")(?:[^\"\\]|\\+.)+",
+    r"((?:[?&]|\bx-oss-)[Ss]ignature=|[\"']Signature[\"']: [\"'])" + _VALUE,
+)
 
 
 def mask_access_key_id(access_key_id: str) -> str:
@@ -51,9 +50,15 @@ class SensitiveFilter(logging.Filter):
 
 def mask(text: str) -> str:
     """Return ``text`` with tokens, signatures, authorization values and secrets masked where they are named."""
-    for sensitive in _SENSITIVE:
+    for sensitive in _sensitive():
         text = sensitive.sub(r"\1******", text)
     return text
+
+
+@functools.lru_cache(maxsize=None)
+def _sensitive() -> "List[Pattern[str]]":
+    # When the first text is to be masked: compiling them takes as long as the rest of an import.
+    return [re.compile(each) for each in _SENSITIVE]
 
 
 def json_object(text: Any) -> Optional[Dict[str, Any]]:

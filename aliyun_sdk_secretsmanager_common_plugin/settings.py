@@ -1,6 +1,5 @@
 """The validated, immutable settings, from ``managed_credentials_providers.properties`` and the environment."""
 
-import difflib
 import ipaddress
 import json
 import logging
@@ -271,6 +270,8 @@ def _name(key: str) -> str:
 
 
 def _did_you_mean(name: str, known: Tuple[str, ...]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name, known, 1)
     return "; did you mean {!r}?".format(near[0]) if near else ""
 

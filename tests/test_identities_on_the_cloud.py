@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials, identities
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials, provided_identity
 from aliyun_sdk_secretsmanager_common_plugin.gateways import SharedGateway
 from aliyun_sdk_secretsmanager_common_plugin.identities import IdentityError, identity_from, identity_of
 from aliyun_sdk_secretsmanager_common_plugin.providers import import_library
@@ -411,7 +411,7 @@ class TestHanging:
         assert len(cloud.calls("credentials_uri")) == 2
 
     def test_dripping_answer_is_given_up(self, cloud, identity, read, monkeypatch):
-        monkeypatch.setattr(identities, "LIMIT", 1.0)
+        monkeypatch.setattr(provided_identity, "LIMIT", 1.0)
         one = identity("credentials_uri")
         cloud.inject("credentials_uri", Fault.drip(60), times=1)
 
@@ -426,7 +426,7 @@ class TestHanging:
         one = identity("ram_role")
         cloud.inject("sts", Fault.hang())
         with monkeypatch.context() as patch:
-            patch.setattr(identities, "LIMIT", 0.1)
+            patch.setattr(provided_identity, "LIMIT", 0.1)
             failure_of(one.signer)
         cloud.clear("sts")
 

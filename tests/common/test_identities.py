@@ -10,7 +10,7 @@ import types
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException
 
-from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, identities
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, provided_identity
 from aliyun_sdk_secretsmanager_common_plugin.identities import IdentityError, identity_from, identity_of
 from aliyun_sdk_secretsmanager_common_plugin.providers import Source
 from aliyun_sdk_secretsmanager_common_plugin.settings import IdentitySettings
@@ -185,7 +185,7 @@ class TestHandedIn:
 def waiting(monkeypatch):
     """``until_waits`` of it returns when so many callers wait for an answer."""
     fake = Threading()
-    monkeypatch.setattr(identities, "threading", fake)
+    monkeypatch.setattr(provided_identity, "threading", fake)
     return fake
 
 
@@ -256,7 +256,7 @@ class TestThreads:
     def test_system_that_gives_no_more_threads(self, monkeypatch):
         identity = identity_from(Provider())
         with monkeypatch.context() as patch:
-            patch.setattr(identities.threading.Thread, "start", raising(RuntimeError("can't start new thread")))
+            patch.setattr(provided_identity.threading.Thread, "start", raising(RuntimeError("can't start new thread")))
 
             error = failure_of(identity.signer)
 
@@ -319,8 +319,8 @@ class TestHanging:
 
     @pytest.fixture
     def soon(self, monkeypatch):
-        monkeypatch.setattr(identities, "LIMIT", 0.4)
-        monkeypatch.setattr(identities, "BRIEFLY", 0.01)
+        monkeypatch.setattr(provided_identity, "LIMIT", 0.4)
+        monkeypatch.setattr(provided_identity, "BRIEFLY", 0.01)
 
     def test_credentials_in_use_are_preferred_to_a_long_wait(self, gate, caplog):
         provider = Provider()
@@ -388,7 +388,7 @@ class TestHanging:
             made.append(Provider(gate if not made else KEY))
             return made[-1]
 
-        identity = identities._ProvidedIdentity("a role", Source("x", make))
+        identity = provided_identity.ProvidedIdentity("a role", Source("x", make))
         failure_of(identity.signer)
 
         assert [identity.access_key_id() for _ in range(2)] == [ID] * 2
