@@ -3,7 +3,7 @@
 import copy
 import logging
 import weakref
-from typing import Any, Dict, MutableMapping, Optional, Tuple, TypeVar
+from typing import Any, Dict, Mapping, MutableMapping, Optional, Tuple, TypeVar
 
 from aliyunsdkcore.auth.credentials import AccessKeyCredential, StsTokenCredential
 from aliyunsdkcore.auth.signers.access_key_signer import AccessKeySigner
@@ -22,6 +22,9 @@ from .sdk_core_ak_expire_handler import SdkCoreAKExpireHandler
 logger = logging.getLogger(__name__)
 
 filter_loggers("aliyunsdkcore")
+
+# Almost all fields of a request are of these types.
+_UNCHANGING = frozenset((str, int, bool, type(None)))
 
 Client = TypeVar("Client", bound="ProxyAcsClient")
 
@@ -160,16 +163,17 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
         # (no connection, no endpoint) is none, and passes through.
         if signer is not None or not isinstance(request, AcsRequest):
             return super()._implementation_of_do_action(request, signer)  # type: ignore[no-any-return]
-        given = _twin(request)
+        given = _copies(vars(request))
         left = self._left_tokens.get(id(request))
         if left is not None:
-            _remove_token(given, left)
+            _remove_token(_twin(request, given), left)
             # That of the current key is overwritten; other threads may be about to sign it.
             if left != self._lease.access_key().security_token:
                 _remove_token(request, left)
         attempt = request
 
-        def send(pull: Pull) -> Tuple[Any, Optional[Exception]]:
+        # In quotes: the annotations of an inner function are evaluated at each call.
+        def send(pull: "Pull") -> "Tuple[Any, Optional[Exception]]":
             signer = _SnapshotSigner(pull)
             try:
                 answer = super(ProxyAcsClient, self)._implementation_of_do_action(attempt, signer)
@@ -181,7 +185,7 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
         def rewind() -> None:
             # A copy, since other threads may use the same request.
             nonlocal attempt
-            attempt = _twin(given)
+            attempt = _twin(request, _copies(given))
 
         try:
             return self._lease.call(send, rewind)[0]  # type: ignore[no-any-return]
@@ -231,10 +235,20 @@ def _remove_token(request: AcsRequest, token: str) -> None:
             del fields[name]
 
 
-def _twin(request: AcsRequest) -> AcsRequest:
-    """Return a copy with parameters and headers of its own."""
+def _copies(fields: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the fields of a request, those that are changed in place as copies."""
+    copies = dict(fields)
+    for name, value in copies.items():
+        if type(value) not in _UNCHANGING and hasattr(value, "copy"):
+            copies[name] = value.copy()
+    return copies
+
+
+def _twin(request: AcsRequest, fields: Dict[str, Any]) -> AcsRequest:
+    """Return a request like ``request``, with these fields."""
     twin = copy.copy(request)
-    vars(twin).update((name, value.copy()) for name, value in vars(request).items() if hasattr(value, "copy"))
+    vars(twin).clear()
+    vars(twin).update(fields)
     return twin
 
 
