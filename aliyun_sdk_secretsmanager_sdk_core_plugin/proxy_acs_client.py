@@ -1,6 +1,7 @@
 """``ProxyAcsClient``: an ``AcsClient`` that signs with a managed RAM credential."""
 
 import copy
+import functools
 import logging
 import weakref
 from typing import Any, Dict, Mapping, MutableMapping, Optional, Tuple, TypeVar
@@ -23,10 +24,10 @@ logger = logging.getLogger(__name__)
 
 filter_loggers("aliyunsdkcore")
 
-# Almost all fields of a request are of these types.
-_UNCHANGING = frozenset((str, int, bool, type(None)))
-
 Client = TypeVar("Client", bound="ProxyAcsClient")
+
+
+_default_user_agent = functools.lru_cache(maxsize=None)(AcsClient.default_user_agent)
 
 
 class ProxyDefaultSdkCoreClient(AcsClient):  # type: ignore[misc]
@@ -145,6 +146,11 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
         """Return the secret of the current key; the id may be another version's by then."""
         return self._lease.access_key().access_key_secret
 
+    @staticmethod
+    def default_user_agent() -> Any:
+        """Return Python's and the SDK's versions, made once: the SDK's own makes them in each call."""
+        return _default_user_agent()
+
     def shutdown(self) -> None:
         """Release the secret, and close idle connections. Other clients go on. Idempotent."""
         self._lease.close()
@@ -238,10 +244,17 @@ def _remove_token(request: AcsRequest, token: str) -> None:
 def _copies(fields: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the fields of a request, those that are changed in place as copies."""
     copies = dict(fields)
-    for name, value in copies.items():
-        if type(value) not in _UNCHANGING and hasattr(value, "copy"):
-            copies[name] = value.copy()
+    names = list(copies)
+    for at in _changed_in_place(tuple(map(type, copies.values()))):
+        name = names[at]
+        copies[name] = copies[name].copy()
     return copies
+
+
+@functools.lru_cache(maxsize=64)
+def _changed_in_place(types: Tuple[type, ...]) -> Tuple[int, ...]:
+    # Kept, since the requests of a program are alike, and have dozens of fields.
+    return tuple(at for at, each in enumerate(types) if hasattr(each, "copy"))
 
 
 def _twin(request: AcsRequest, fields: Dict[str, Any]) -> AcsRequest:
