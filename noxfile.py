@@ -93,10 +93,29 @@ def demo(session):
 
 @nox.session
 def bench(session):
-    """What the suite costs, beside the plain SDKs."""
-    install(session, ".[testing]")
-    session.run("python", "benchmarks/calls.py")
-    session.run("python", "benchmarks/oss_bodies.py")
+    """What the suite costs, beside the plain SDKs and its peers; or ``-- --output results.json``, and no plots."""
+    install(session, ".[testing]", "pyperf", "matplotlib")
+    environments = [
+        environment(session, "0.1.4", "python3.9", "aliyun-openapi-python-sdk-managed-credentials-provider==0.1.4"),
+        environment(session, "alibabacloud-credentials", "python", "alibabacloud-credentials"),
+        environment(session, "botocore", "python", "botocore"),
+        environment(session, "aws-secretsmanager-caching", "python", "aws-secretsmanager-caching"),
+    ]
+    session.run("python", "-m", "benchmarks.bench", *filter(None, environments),
+                *(session.posargs or ["--docs", "docs/performance"]))
+
+
+def environment(session, who, python, *what):
+    """Install a peer into an environment of its own; return None where that cannot be."""
+    directory = os.path.abspath(os.path.join(session.create_tmp(), who))
+    installed = os.path.join(directory, "bin", "python")
+    try:
+        session.run(python, "-m", "venv", "--clear", directory, external=True)
+        session.run(installed, "-m", "pip", "install", "-q", "pyperf", *what, external=True)
+    except nox.command.CommandFailed:
+        session.warn("{} is left out: it cannot be installed here".format(who))
+        return None
+    return "--environment={}={}".format(who, installed)
 
 
 @nox.session

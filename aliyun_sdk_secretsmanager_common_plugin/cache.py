@@ -101,6 +101,11 @@ class _Flight:
 class _Entry:
     """What is known of one secret."""
 
+    __slots__ = (
+        "key", "latest", "started", "fetched_monotonic", "fetched_time", "replaced_at", "flight", "refresh_failures",
+        "retry_at", "recovered", "idle", "news", "telling", "fetches", "failures", "renewals", "rotations"
+    )
+
     def __init__(self) -> None:
         self.key: Optional[AccessKey] = None
         self.latest: Optional[AccessKey] = None  # equal to key, with the dates of the last answer

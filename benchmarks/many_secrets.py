@@ -3,16 +3,16 @@
 Run it with ``nox -s soak``. What reads the secrets is in this process, and answers as Secrets Manager does.
 """
 
+import argparse
 import collections
 import gc
 import json
-import os
 import statistics
 import threading
 import time
 import tracemalloc
 import uuid
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Tuple
 
 from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, managed_credentials
 from aliyun_sdk_secretsmanager_common_plugin.access_key import parse_secret
@@ -21,6 +21,7 @@ from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
 from aliyun_sdk_secretsmanager_testing.access_key import new_access_key
 
 SECRETS = 10000
+Figure = Tuple[str, float, str]
 
 
 def fetch(name: str, _timeout: float, _retry: bool, _late: LateAnswer) -> Fetched:
@@ -54,61 +55,69 @@ def microseconds(function: Callable[[], Any], times: int) -> float:
     return statistics.median(rounds) * 1e6
 
 
-def show(what: str, figure: str) -> None:
-    """Print a row."""
-    print("{:<44}{:>20}".format(what, figure))
-
-
-def show_memory(credentials: ManagedCredentials, names: List[str]) -> None:
-    """Read all secrets, and print what is held of each."""
+def memory(credentials: ManagedCredentials, names: List[str]) -> List[Figure]:
+    """Read all secrets, and return what is held of each."""
     gc.collect()
     tracemalloc.start()
     for name in names:
         credentials.get(name)
     gc.collect()
     held = tracemalloc.get_traced_memory()[0]
-    places = tracemalloc.take_snapshot().statistics("filename")[:5]
     tracemalloc.stop()
-    show("memory a secret", "{:.0f} bytes".format(held / SECRETS))
-    for place in places:
-        show("  of which " + "/".join(place.traceback[0].filename.split(os.sep)[-2:])[-32:],
-             "{:.0f} bytes".format(place.size / SECRETS))
-    show("threads", str(threading.active_count() - 1))
+    return [("memory a secret", held / len(names), "bytes"), ("threads", threading.active_count() - 1, "")]
 
 
-def show_spread(credentials: ManagedCredentials) -> None:
-    """Print when the secrets are read again."""
+def spread(credentials: ManagedCredentials) -> List[Figure]:
+    """Return when the secrets are read again."""
     due = sorted(stats.next_refresh or 0.0 for stats in credentials.stats().values())
     a_second = collections.Counter(int(each) for each in due)
-    show("refreshes due in", "{:.0f} to {:.0f} s".format(due[0], due[-1]))
-    show("  a second, on average", "{:.1f}".format(len(due) / (due[-1] - due[0])))
-    show("  a second, at most", str(max(a_second.values())))
+    return [("first refresh due in", due[0], "s"), ("last refresh due in", due[-1], "s"),
+            ("refreshes a second, at most", max(a_second.values()), "")]
 
 
-def show_costs(credentials: ManagedCredentials, name: str) -> None:
-    """Print what the refresher takes, and a read beside it."""
+def costs(credentials: ManagedCredentials, name: str) -> List[Figure]:
+    """Return what the refresher takes, and a read beside it."""
     refresher = managed_credentials._refresher
 
     def tick_after_the_clock_was_set() -> None:
         refresher._ahead += 10.0
         refresher.tick()
 
-    show("a tick, nothing due", "{:.1f} us".format(microseconds(refresher.tick, 2000)))
-    show("a tick after the clock was set", "{:.0f} us".format(microseconds(tick_after_the_clock_was_set, 1)))
-    show("a refresh is scheduled", "{:.1f} us".format(microseconds(lambda: credentials._schedule(name, 3000.0), 2000)))
-    show("a key is read", "{:.2f} us".format(microseconds(lambda: credentials.get(name), 2000)))
+    tick = microseconds(refresher.tick, 2000)
+    schedule = microseconds(lambda: credentials._schedule(name, 3000.0), 2000)
+    refreshes = len(credentials.stats()) / credentials.settings.refresh_interval
+    return [
+        ("share of a core, beside the requests", 1e-4 * refreshes * (2 * tick + schedule), "%"),
+        ("a tick, nothing due", tick, "us"),
+        ("a tick after the clock was set", microseconds(tick_after_the_clock_was_set, 1), "us"),
+        ("a refresh is scheduled", schedule, "us"),
+        ("a key is read", microseconds(lambda: credentials.get(name), 2000), "us"),
+    ]
+
+
+def measure(count: int) -> List[Figure]:
+    """Return what so many secrets cost a process that had none."""
+    credentials = ManagedCredentials(Settings(), fetch=fetch)
+    credentials.get("warm")
+    names = ["team-{}/application-{}/key".format(number % 100, number) for number in range(count)]
+    figures = memory(credentials, names) + spread(credentials) + costs(credentials, names[0])
+    credentials.close()
+    return figures
 
 
 def main() -> None:
-    """Print the table."""
-    credentials = ManagedCredentials(Settings(), fetch=fetch)
-    credentials.get("warm")
-    names = ["team-{}/application-{}/key".format(number % 100, number) for number in range(SECRETS)]
-    print("{} secrets".format(SECRETS))
-    show_memory(credentials, names)
-    show_spread(credentials)
-    show_costs(credentials, names[0])
-    credentials.close()
+    """Print the table; in JSON for the benchmarks."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--secrets", type=int, default=SECRETS)
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    figures = measure(chosen.secrets)
+    if chosen.json:
+        print(json.dumps(figures))
+        return
+    print("{} secrets".format(chosen.secrets))
+    for what, figure, unit in figures:
+        print("{:<44}{:>12.{}f} {}".format(what, figure, {"s": 1, "us": 1, "%": 4}.get(unit, 0), unit))
 
 
 if __name__ == "__main__":

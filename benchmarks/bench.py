@@ -1,0 +1,231 @@
+"""What the suite costs, side by side with the plain SDKs and with its peers: one table, results in JSON, and plots.
+
+Run it with ``nox -s bench``. Each figure comes from a fresh process; the sides take turns, in five rounds, and a ratio
+is the median of the rounds' ratios. Figures of other environments stand beside the plain SDK's of the same environment.
+"""
+
+import argparse
+import collections
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+import pyperf
+
+from benchmarks import oss_bodies
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROUNDS = 5
+PLUGINS = ("ours", "0.1.4")
+SDKS = {"sdk-core": "aliyunsdkcore.client", "oss2": "oss2"}
+PLUGIN_OF = {"sdk-core": "aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client",
+             "oss2": "aliyun_sdk_secretsmanager_oss_plugin.proxy_bucket"}
+CLIENTS = (1, 10, 100, 1000)
+SECRETS = (1, 100, 10000)
+
+
+class Figure(NamedTuple):
+    """One round's measurement, beside that of the plain SDK if it has such."""
+
+    what: str
+    unit: str
+    plain: Optional[float]
+    other: float
+
+
+class Environment(NamedTuple):
+    """Where a plugin or a peer is installed."""
+
+    who: str
+    python: str
+    given: Dict[str, Any]
+
+    def run(self, program: str, *arguments: Any) -> str:
+        """Return what a program prints, run by this environment's interpreter."""
+        # Else each process would compile all that it imports.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        environment.update(BENCH=json.dumps(dict(self.given, who=self.who)), PYTHONWARNINGS="ignore")
+        done = subprocess.run(
+            [self.python, os.path.join(HERE, program), *map(str, arguments)], stdout=subprocess.PIPE, check=True,
+            env=environment, cwd=self.given["directory"])
+        return done.stdout.decode()
+
+    def figures(self, program: str, *arguments: Any) -> Any:
+        """Return the figures that a program prints."""
+        return json.loads(self.run(program, *arguments))
+
+    def reads(self) -> Iterator[Figure]:
+        """A cached key read, and a request signed, by pyperf."""
+        path = os.path.join(self.given["directory"], "pyperf.json")
+        self.run("programs/reads.py", "--quiet", "--processes=1", "--values=3", "--warmups=1", "--min-time=0.03",
+                 "--inherit-environ=BENCH,PYTHONWARNINGS,HOME", "-o", path)
+        medians = {each.get_name(): 1e6 * each.median() for each in pyperf.BenchmarkSuite.load(path)}
+        os.remove(path)
+        for name in [name for name in medians if name.endswith("|plain")]:
+            what = name.split("|")[0]
+            yield Figure(what, "us", medians[name], medians[what + "|other"])
+
+    def imports(self) -> Iterator[Figure]:
+        """The plugins imported, beside the SDKs alone."""
+        for sdk, module in SDKS.items():
+            if sdk == "oss2" and self.who != "ours":
+                continue
+            (plain, plain_modules), (other, modules) = (
+                self.figures("programs/imports.py", each) for each in (module, PLUGIN_OF[sdk]))
+            yield Figure("import, " + sdk, "ms", plain, other)
+            yield Figure("modules, " + sdk, "", plain_modules, modules)
+
+    def first_call(self) -> Iterator[Figure]:
+        """A process's first call, and a fetch such as is in it."""
+        plain, _ = self.figures("programs/first_call.py", "plain")
+        other, fetch = self.figures("programs/first_call.py", "other")
+        yield Figure("first call of a process", "ms", plain, other)
+        yield Figure("a fetch from Secrets Manager", "ms", None, fetch)
+
+    def round(self) -> Iterator[Figure]:
+        """All that is measured round by round."""
+        yield from self.reads()
+        yield from (Figure(*each) for each in self.figures("programs/in_threads.py"))
+        if self.who in PLUGINS:
+            yield from self.imports()
+            yield from self.first_call()
+
+
+Rows = Dict[Tuple[str, str], List[Figure]]
+
+
+def measure(environments: List[Environment], cloud: Dict[str, Any]) -> Rows:
+    """Return the figures by what and who."""
+    rows: Rows = collections.OrderedDict()
+
+    def take(who: str, figures: Iterator[Figure]) -> None:
+        for figure in figures:
+            rows.setdefault((figure.what, who), []).append(figure)
+
+    for number in range(ROUNDS + 1):
+        for environment in environments if number % 2 else reversed(environments):
+            if number:
+                take(environment.who, environment.round())
+            elif environment.who in PLUGINS:  # once for the bytecode
+                list(environment.imports())
+    for environment in environments:
+        if environment.who in PLUGINS:
+            take(environment.who, (Figure(*each) for each in environment.figures("programs/rotation.py", *CLIENTS)))
+    for count in SECRETS:
+        figures = environments[0].figures("many_secrets.py", "--json", "--secrets", count)
+        take("ours", (Figure("{:,} secrets: {}".format(count, what), unit, None, figure)
+                      for what, figure, unit in figures))
+    for case, results in oss_bodies.measured(cloud, environments[0].given["directory"], oss_bodies.SHORT_CASES):
+        for of, unit, scale in (("seconds", "ms", 1e3), ("cpu", "ms", 1e3), ("bytes", "MiB", 1.0 / oss_bodies.MIB)):
+            what = "{}{}".format(case.name, {"seconds": "", "cpu": ", CPU time", "bytes": ", memory"}[of])
+            take("ours", (Figure(what, unit, scale * plain[of], scale * proxy[of])
+                          for plain, proxy in zip(results["plain"], results["proxy"])))
+    return rows
+
+
+def summary(rows: Rows) -> List[Dict[str, Any]]:
+    """Return the medians."""
+    lines = []
+    for (what, who), figures in rows.items():
+        line: Dict[str, Any] = {"what": what, "who": who, "unit": figures[0].unit,
+                                "figure": statistics.median(each.other for each in figures)}
+        beside = [(each.plain, each.other) for each in figures if each.plain is not None]
+        if beside:
+            line["plain"] = statistics.median(plain for plain, _ in beside)
+            if all(plain > 0 for plain, _ in beside) and line["unit"] != "MiB":
+                line["ratio"] = statistics.median(other / plain for plain, other in beside)
+        lines.append(line)
+    return sorted(lines, key=lambda line: list(dict.fromkeys(what for what, _ in rows)).index(line["what"]))
+
+
+def table(lines: List[Dict[str, Any]], machine: Dict[str, Any]) -> str:
+    """Return the figures as text."""
+    form = "{:<58}{:<28}{:>10}{:>10} {:<6}{:>7}"
+    rows = [form.format("", "", "plain", "with it", "", "ratio")]
+    for line in lines:
+        plain, ratio = line.get("plain"), line.get("ratio")
+        rows.append(form.format(
+            line["what"], line["who"], "" if plain is None else number(plain), number(line["figure"]), line["unit"],
+            "" if ratio is None else "{:.3f}".format(ratio)))
+    rows.append("Python {python}, {cores} cores, load {0:.1f} before and {1:.1f} after".format(
+        *machine["load"], **machine))
+    return "".join(row.rstrip() + "\n" for row in rows)
+
+
+def number(figure: float) -> str:
+    """Return a figure with as many digits as say something."""
+    return "{:,.0f}".format(figure) if figure == int(figure) or figure >= 1000 else "{:.3g}".format(figure)
+
+
+def draw(lines: List[Dict[str, Any]], directory: str) -> None:
+    """Plot the ratios, and what a read costs."""
+    from benchmarks.plots import figure
+
+    def bars(name: str, title: str, chosen: List[Dict[str, Any]], of: str, label: str) -> None:
+        with figure(directory, name, title) as (axis,):
+            names = ["{} ({})".format(line["what"], line["who"]) for line in chosen]
+            colors = ["#1f77b4" if line["who"] == "ours" else "#bbbbbb" for line in chosen]
+            drawn = axis.barh(names, [line[of] for line in chosen], color=colors)
+            axis.bar_label(drawn, ["{:.3g}".format(line[of]) for line in chosen], padding=3, fontsize=8)
+            axis.tick_params(labelsize=8)
+            axis.set_xlabel(label)
+            axis.invert_yaxis()
+            axis.margins(x=0.12)
+            if of == "ratio":
+                axis.axvline(1, color="black", linewidth=0.8)
+
+    bars("reads", "Reading a cached key", [
+        line for line in lines if line["what"] == "read a cached key"], "figure", "µs")
+    bars("calls", "Beside the plain SDK", [
+        line for line in lines if line["what"].startswith(("one call", "calls,", "import,")) and "ratio" in line
+    ], "ratio", "ratio to the plain SDK in the same environment")
+
+
+def main() -> None:
+    """Measure, print, write, plot."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--environment", action="append", default=[], metavar="WHO=PYTHON", help="of a plugin or peer")
+    parser.add_argument("--output", default=os.path.join(HERE, "results.json"))
+    parser.add_argument("--docs", metavar="DIRECTORY", help="for plots and the table")
+    chosen = parser.parse_args()
+    load = os.getloadavg()[0]
+    cloud_process, loopback = (
+        subprocess.Popen([sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for arguments in (["-m", "aliyun_sdk_secretsmanager_testing", "--secret", "bench", "--secret", "bench-2"],
+                          [os.path.join(HERE, "loopback.py")]))
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            cloud = json.loads(cloud_process.stdout.readline().decode())
+            given = {
+                "directory": directory, "properties": os.path.join(directory, "bench.properties"),
+                "loopback": "127.0.0.1:" + loopback.stdout.readline().decode().strip(), "api": cloud["api_endpoint"],
+                "control": cloud["control_url"], "credentials_uri": cloud["credentials_uri"],
+                "key": ["LTAI5tBenchmarkBenchmark", "benchmark"],
+            }
+            oss_bodies.write_properties(given["properties"], cloud)
+            os.environ["HOME"] = directory  # the plugins 0.1.4 log to a file there
+            environments = [Environment("ours", sys.executable, given)] + [
+                Environment(*each.split("=", 1), given) for each in chosen.environment]
+            lines = summary(measure(environments, cloud))
+    finally:
+        loopback.kill()
+        for process in (cloud_process, loopback):
+            process.communicate()
+    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "load": [load, os.getloadavg()[0]]}
+    print(table(lines, machine), end="")
+    with open(chosen.output, "w", encoding="utf-8") as file:
+        json.dump({"machine": machine, "rows": lines}, file, indent=1)
+        file.write("\n")
+    if chosen.docs:
+        draw(lines, chosen.docs)
+        with open(os.path.join(chosen.docs, "table.txt"), "w", encoding="utf-8") as file:
+            file.write(table(lines, machine))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""The first call of a process, from its first import to the answer; and one fetch from Secrets Manager, later."""
+
+import json
+import sys
+import time
+
+started = time.perf_counter()
+from clients import call, plain_client, proxy_client, seconds_of  # noqa: E402
+
+call(proxy_client() if sys.argv[1] == "other" else plain_client())
+figures = [1e3 * (time.perf_counter() - started), 0.0]
+if sys.argv[1] == "other":
+    figures[1] = 1e3 * seconds_of(proxy_client, "bench-2")
+print(json.dumps(figures))
