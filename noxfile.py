@@ -127,6 +127,14 @@ def soak(session):
 
 
 @nox.session
+def fleet(session):
+    """100,000 processes against Secrets Manager's quota, simulated; or ``-- --processes 2000``, without plots."""
+    install(session, ".[test]", "greenlet", "matplotlib")
+    session.run("python", "-m", "pytest", "-q", "tests/benchmarks/test_fleet.py")
+    session.run("python", "-m", "benchmarks.fleet", *(session.posargs or ["--plots", "docs/fleet"]))
+
+
+@nox.session
 def beside(session):
     """The suite installs beside the newest of what the existing plugin pins down."""
     install(session, ".[oss]", "pydantic>=2", "protobuf>=5", "cryptography>=44", "aiofiles>=25")
