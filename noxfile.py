@@ -118,6 +118,13 @@ def environment(session, who, python, *what):
     return "--environment={}={}".format(who, installed)
 
 
+@nox.session(python=PYTHONS)
+def shape(session):
+    """What imports, cached reads and calls do, against benchmarks/shape.json; ``-- --update`` stores it."""
+    install(session, ".[test]")
+    session.run("python", "-m", "benchmarks.shape", *session.posargs)
+
+
 @nox.session
 def soak(session):
     """Ten minutes of load, rotations and faults (``-- --seconds 30`` for less), and 10,000 secrets in one process."""
@@ -129,7 +136,7 @@ def soak(session):
 @nox.session
 def fleet(session):
     """100,000 processes against Secrets Manager's quota, simulated; or ``-- --processes 2000``, without plots."""
-    install(session, ".[test]", "greenlet", "matplotlib")
+    install(session, ".[test]", "matplotlib")
     session.run("python", "-m", "pytest", "-q", "tests/benchmarks/test_fleet.py")
     session.run("python", "-m", "benchmarks.fleet", *(session.posargs or ["--plots", "docs/fleet"]))
 

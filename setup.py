@@ -31,7 +31,14 @@ SECRET_MANAGER_CLIENT = ["aliyun-secret-manager-client>=0.1.5"]
 CLI = ["click", "rich"]
 PROMETHEUS = ["prometheus_client>=0.15"]
 TESTING = OSS + CLI + ["cheroot", "trustme", "crcmod"]
-TEST = TESTING + IDENTITIES + PROMETHEUS + ["pytest", "pytest-xdist", "hypothesis", "protobuf"]
+TEST = TESTING + IDENTITIES + PROMETHEUS + [
+    "pytest",
+    "pytest-xdist",
+    "hypothesis",
+    "protobuf",
+    "greenlet",
+    "python-ptrace; sys_platform=='linux'",
+]
 DEV = TEST + ["mypy", "ruff", "nox", "types-requests"]
 
 setup(
