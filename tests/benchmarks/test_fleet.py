@@ -1,5 +1,6 @@
 """The simulation of a fleet, on a small one: what it says of the product, and that its time, threads and quota are right."""
 
+import concurrent.futures
 import logging
 import threading
 
@@ -148,3 +149,28 @@ class TestFleet:
             reads.append(sorted(fleet.regions[0].asked.items()))
 
         assert reads[0] == reads[1]
+
+
+class TestMain:
+    @pytest.fixture(autouse=True)
+    def one_scenario_in_this_process(self, monkeypatch):
+        monkeypatch.setattr(fleets, "SCENARIOS", {"start-30": fleets.SCENARIOS["start-30"]})
+        monkeypatch.setattr(fleets.os, "cpu_count", lambda: 1)
+        monkeypatch.setattr(fleets.concurrent.futures, "ProcessPoolExecutor", concurrent.futures.ThreadPoolExecutor)
+
+    def test_plays_nothing_again_that_it_kept(self, monkeypatch, tmp_path, capsys):
+        arguments = ["--processes", "10", "--data", str(tmp_path / "data")]
+
+        fleets.main(arguments)
+        first = capsys.readouterr().out
+        monkeypatch.delattr(fleets, "play")
+        fleets.main(arguments)
+
+        assert "start over 30 minutes" in first
+        assert capsys.readouterr().out == first
+
+    def test_a_fleet_is_its_parts_together(self):
+        parts = [fleets.Outcome(10, 1.0, [3, 1], [1, 0], [2.0, 7.0], 1, 4.0),
+                 fleets.Outcome(10, 1.0, [2, 2], [0, 0], [5.0], 2, 6.0)]
+
+        assert fleets.together(parts) == fleets.Outcome(20, 2.0, [5, 3], [1, 0], [2.0, 5.0, 7.0], 3, 6.0)
