@@ -59,7 +59,10 @@ class Simulation(Clock):
         self._order = itertools.count()
         self._ready: Deque[Callable[[], Any]] = collections.deque()
         self._hub = getcurrent()
-        self._idle: List[greenlet] = []  # a new one takes as long as what most of them do
+        # Greenlets to use again: a new one takes as long as what most of them do. Those that were made in another one
+        # have its depth of recursion, and are kept apart, lest it grows.
+        self._idle: List[greenlet] = []
+        self._idle_now: List[greenlet] = []
 
     def monotonic(self) -> float:
         return self._now
@@ -76,7 +79,7 @@ class Simulation(Clock):
 
     def start(self, function: Callable[[], Any]) -> None:
         """Call a function, which may wait, before time goes on."""
-        self._ready.append(functools.partial(self.run_now, function, self._hub))
+        self._ready.append(functools.partial(self._begin, function))
 
     def wake(self, waiting: greenlet) -> None:
         """Let a greenlet that gave up its turn go on, before time does."""
@@ -99,18 +102,24 @@ class Simulation(Clock):
             function(*args)
         self._now = until
 
-    def run_now(self, function: Callable[[], Any], then: Optional[greenlet] = None) -> None:
-        """Call a function before the caller goes on; it may not wait, unless ``then`` does not wait for it.
+    def run_now(self, function: Callable[[], Any]) -> None:
+        """Call a function, which may not wait, before the caller goes on.
 
         In a greenlet of its own: the traceback of an error there ends there, as in a thread.
         """
-        (self._idle.pop() if self._idle else greenlet(self._work, self._hub)).switch(function, then or getcurrent())
+        self._run(function, getcurrent(), self._idle_now)
 
-    def _work(self, function: Callable[[], Any], then: greenlet) -> None:
+    def _begin(self, function: Callable[[], Any]) -> None:
+        self._run(function, self._hub, self._idle)
+
+    def _run(self, function: Callable[[], Any], then: greenlet, idle: List[greenlet]) -> None:
+        (idle.pop() if idle else greenlet(self._work, self._hub)).switch(function, then, idle)
+
+    def _work(self, function: Callable[[], Any], then: greenlet, idle: List[greenlet]) -> None:
         while True:
             function()
-            self._idle.append(getcurrent())
-            function, then = then.switch()
+            idle.append(getcurrent())
+            function, then, idle = then.switch()
 
 
 class Threads:
