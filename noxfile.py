@@ -135,7 +135,7 @@ def soak(session):
 
 @nox.session
 def fleet(session):
-    """100,000 processes against Secrets Manager's quota, simulated; or ``-- --processes 2000``, without plots."""
+    """100,000 processes against Secrets Manager's quota, simulated: hours; minutes with ``-- --processes 2000``."""
     install(session, ".[test]", "matplotlib")
     session.run("python", "-m", "pytest", "-q", "tests/benchmarks/test_fleet.py")
     session.run("python", "-m", "benchmarks.fleet", *(session.posargs or ["--plots", "docs/fleet"]))
