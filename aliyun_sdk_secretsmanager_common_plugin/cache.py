@@ -23,6 +23,10 @@ FIRST_REFRESH_DELAY = 2.0
 FIRST_THROTTLED_REFRESH_DELAY = 30.0
 LONGEST_REFRESH_DELAY = 300.0
 LONGEST_EXPIRY_MARGIN = 600.0
+# Up to which part of the interval a refresh comes earlier, so that a fleet does not ask in step. After an outage all of
+# it reads within minutes, and would again each interval.
+SPREAD = 0.1
+SPREAD_AFTER_FAILURES = 0.5
 
 Subscriber = Callable[[str, AccessKey], None]
 Schedule = Callable[[str, float], None]
@@ -128,8 +132,24 @@ class _Entry:
         self.fetches = self.failures = self.renewals = self.rotations = 0
 
 
+class _Keys(Dict[str, AccessKey]):
+    """Keys by secret name; one that is not there is read."""
+
+    def __init__(self, read: Callable[[str], AccessKey]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, name: str) -> AccessKey:
+        return self._read(name)
+
+
 class Cache:
     """One entry a secret.
+
+    Attributes:
+        get: returns the key of a secret by its name, a dictionary read once the secret was read; raises
+            ServerException, ClientException, SecretFormatError: the first read of the secret failed, now or less than
+            a cool-down ago.
 
     Args:
         fetch: what reads a secret, such as ``SecretsManager.fetch``; it may give what was kept from before.
@@ -157,26 +177,14 @@ class Cache:
         self._renew_timeout = renew_timeout
         self._subscribers: List[Subscriber] = []
         # What readers read, without the lock: the keys of the secrets in use.
-        self._keys: Dict[str, AccessKey] = {}
+        self._keys = _Keys(self._first_read)
+        self.get: Callable[[str], AccessKey] = self._keys.__getitem__  # itself: a frame would take most of the time
         # Guards what is below, every entry, and writes of _keys; never held over I/O. Reentrant, since the garbage
         # collector may run a finalizer that shuts a client down wherever the lock is held.
         self._lock = threading.RLock()
         self._entries: Dict[str, _Entry] = {}
         self._cool_downs: Dict[str, _CoolDown] = {}
         self._flights = Flights()  # of tasks of event loops
-
-    def get(self, name: str) -> AccessKey:
-        """Return the key of secret ``name``: a dictionary read, once the secret was read.
-
-        Raises:
-            ServerException, ClientException, SecretFormatError: the first read of the secret failed, now or less than
-                a cool-down ago.
-        """
-        key = self._keys.get(name)
-        if key is None:
-            self._use(name)
-            key = self._read(name)
-        return key
 
     async def get_async(self, name: str) -> AccessKey:
         """As ``get``."""
@@ -353,6 +361,7 @@ class Cache:
             entry.latest = fetched.key
             entry.fetched_monotonic = self._clock.monotonic()
             entry.recovered = isinstance(fetched, Recovered)
+            spread = SPREAD_AFTER_FAILURES if entry.refresh_failures else SPREAD
             entry.refresh_failures = int(entry.recovered)
             is_new = former != fetched.key
             if is_new:
@@ -364,7 +373,7 @@ class Cache:
             in_use = not entry.idle
             if in_use and entry.key is not None:
                 self._keys[name] = entry.key
-            refresh_in = self._refresh_delay(entry, fetched.key)
+            refresh_in = self._refresh_delay(entry, fetched.key, spread)
         if in_use:
             self._schedule(name, refresh_in)
         if is_new:
@@ -416,6 +425,10 @@ class Cache:
             return None
         age = None if entry.replaced_at is None else self._clock.monotonic() - entry.replaced_at
         return Renewal(None, cool_down.error, age)
+
+    def _first_read(self, name: str) -> AccessKey:
+        self._use(name)
+        return self._read(name)
 
     def _use(self, name: str) -> None:
         """Take note that a secret is in use, before it is read: it may be retired before that ends, or begins."""
@@ -522,7 +535,7 @@ class Cache:
         """Return seconds since the last fetch, by the clock that says more: one stands still in a suspended machine."""
         return max(self._clock.monotonic() - entry.fetched_monotonic, self._clock.time() - entry.fetched_time)
 
-    def _refresh_delay(self, entry: _Entry, latest: AccessKey) -> float:
+    def _refresh_delay(self, entry: _Entry, latest: AccessKey, spread: float = SPREAD) -> float:
         """Return the seconds until a refresh is due, jittered so that a fleet does not ask in step."""
         backoff = entry.retry_at - self._clock.monotonic()
         if entry.refresh_failures and backoff > 0:  # however often clients come and go, or the process forks
@@ -530,7 +543,7 @@ class Cache:
         if entry.recovered:
             return equal_jitter(FIRST_REFRESH_DELAY)
         now = self._clock.time()
-        delay = self._refresh_interval * random.uniform(0.9, 1.0) - self._age(entry)  # nosec B311  # jitter
+        delay = self._refresh_interval * random.uniform(1.0 - spread, 1.0) - self._age(entry)  # nosec B311  # jitter
         # Dates that were over when they were read say nothing of when to read again.
         if latest.next_rotation is not None and latest.next_rotation > entry.fetched_time:
             delay = min(delay, latest.next_rotation - now + random.uniform(1.0, 30.0))  # nosec B311  # jitter

@@ -100,6 +100,8 @@ class ManagedCredentials:
             settings.fetch_timeout,
             settings.renew_timeout,
         )
+        if type(self).get is ManagedCredentials.get:
+            self.get = self._cache.get  # type: ignore[assignment]  # without a frame of its own
         for each in self._recoveries:
             self._cache.subscribe(functools.partial(self._keep, each))
         # Guards _clients, and which secrets are in use and scheduled. Reentrant as the cache's, and for its reason.
