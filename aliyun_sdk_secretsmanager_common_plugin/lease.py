@@ -97,49 +97,61 @@ class Lease:
         Returns:
             What the last ``send`` returned. Where a renewal failed, or ``rewind``, that is the error's ``__cause__``.
         """
-        return _at_once(self._call(
-            self.access_key(), _awaited(send), rewind, _awaited(self._cache.renewal), _awaited(self._clock.sleep)))
+        use = _Use(self._cache, self.secret_name, self.access_key())
+        accepted = self._accepted
+        result, error = send(use.pull)
+        if error is None:
+            self._note_accepted(use.key)
+            return result, None
+        try:
+            return _at_once(self._replayed(
+                use, accepted, result, error, _awaited(send), rewind, _awaited(self._cache.renewal),
+                _awaited(self._clock.sleep)))
+        finally:
+            error = None  # its traceback leads to this frame: the request would stay until the garbage collector runs
 
     async def call_async(
         self, send: "SendAsync[Result]", rewind: Callable[[], Any]
     ) -> Tuple[Result, Optional[Exception]]:
         """As ``call``, with a ``send`` to be awaited; ``rewind`` is not."""
-        return await self._call(
-            await self.access_key_async(), send, rewind, self._cache.renewal_async, self._clock.sleep_async)
+        use = _Use(self._cache, self.secret_name, await self.access_key_async())
+        accepted = self._accepted
+        result, error = await send(use.pull)
+        if error is None:
+            self._note_accepted(use.key)
+            return result, None
+        try:
+            return await self._replayed(
+                use, accepted, result, error, send, rewind, self._cache.renewal_async, self._clock.sleep_async)
+        finally:
+            error = None
 
-    async def _call(
+    async def _replayed(
         self,
-        key: AccessKey,
+        use: "_Use",
+        accepted: Optional[AccessKey],
+        result: Result,
+        error: Optional[Exception],
         send: "SendAsync[Result]",
         rewind: Callable[[], Any],
         renew: Callable[[str, AccessKey], Awaitable[Renewal]],
         sleep: Callable[[float], Awaitable[None]],
     ) -> Tuple[Result, Optional[Exception]]:
-        rejected: Set[AccessKey] = set()
-        error: Optional[Exception]
+        """Return what came of a call in the end, of which the first attempt came to ``result`` and ``error``.
+
+        ``accepted`` is the key that was known to be accepted before the last attempt: another call may have had the
+        attempt's own accepted meanwhile.
+        """
         renewal: Optional[Renewal]
         failure: Any
-
-        def pull() -> AccessKey:
-            nonlocal key
-            current = self._cache.current(self.secret_name)
-            if current is not None and (len(rejected) < MOST_KEYS or current in rejected):
-                key = current
-            return key
-
         try:
-            while True:
-                accepted = self._accepted
-                result, error = await send(pull)
-                if error is None:
-                    self._note_accepted(key)
-                    return result, None
+            while error is not None:
+                key = use.key
                 if not self.is_rejection(key, error):
                     return result, error
-                if key not in rejected:
-                    rejected.add(key)
+                if key not in use.rejected:
+                    use.rejected.add(key)
                     waits = iter(WAITS)
-                    # As it was before the attempt: another call may have had the key accepted meanwhile.
                     was_accepted = key == accepted
                 renewal = await renew(self.secret_name, key)
                 if renewal.key is None:
@@ -155,10 +167,10 @@ class Lease:
                             error.__cause__ = renewal.error
                         return result, error
                     await sleep(wait)
-                elif len(rejected) == MOST_KEYS:
+                elif len(use.rejected) == MOST_KEYS:
                     return result, error
                 else:
-                    key = renewal.key
+                    use.key = renewal.key
                 try:
                     failure = rewind()
                 except Exception as raised:
@@ -168,6 +180,10 @@ class Lease:
                     logger.warning("secret %r: the key was renewed, but %s", self.secret_name, str(failure))
                     error.__cause__ = failure
                     return result, error
+                accepted = self._accepted
+                result, error = await send(use.pull)
+            self._note_accepted(use.key)
+            return result, None
         finally:
             # Their tracebacks lead to this frame: request and key would stay until the garbage collector runs.
             error = renewal = failure = None
@@ -188,7 +204,8 @@ class Lease:
             Exception: what the last ``send`` raised. Where a renewal failed, or ``rewind``, that is its ``__cause__``.
         """
 
-        def attempt(pull: Pull) -> Tuple[Any, Optional[Exception]]:
+        # In quotes: the annotations of an inner function are evaluated at each call.
+        def attempt(pull: "Pull") -> "Tuple[Any, Optional[Exception]]":
             try:
                 return send(pull()), None
             except Exception as error:
@@ -203,7 +220,7 @@ class Lease:
 
         from asyncio import CancelledError
 
-        async def attempt(pull: Pull) -> Tuple[Any, Optional[Exception]]:
+        async def attempt(pull: "Pull") -> "Tuple[Any, Optional[Exception]]":
             try:
                 return await send(pull()), None
             except CancelledError:  # an Exception before Python 3.8
@@ -249,6 +266,30 @@ class Lease:
 
     def __repr__(self) -> str:
         return "Lease({!r})".format(self.secret_name)
+
+
+class _Use:
+    """The keys of one call.
+
+    Attributes:
+        key: the one that was signed with last.
+        rejected: those that the service rejected.
+    """
+
+    __slots__ = ("_cache", "_secret_name", "key", "rejected")
+
+    def __init__(self, cache: Cache, secret_name: str, key: AccessKey) -> None:
+        self._cache = cache
+        self._secret_name = secret_name
+        self.key = key
+        self.rejected: Set[AccessKey] = set()
+
+    def pull(self) -> AccessKey:
+        """Return the key to sign with: the current one, of keys that were not tried ``MOST_KEYS`` at most."""
+        current = self._cache.current(self._secret_name)
+        if current is not None and (len(self.rejected) < MOST_KEYS or current in self.rejected):
+            self.key = current
+        return self.key
 
 
 def result_of(result: Any, error: Optional[Exception]) -> Any:

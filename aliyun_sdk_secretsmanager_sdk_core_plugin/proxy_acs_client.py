@@ -6,7 +6,7 @@ import logging
 import weakref
 from typing import Any, Dict, Mapping, MutableMapping, Optional, Tuple, TypeVar
 
-from aliyunsdkcore.auth.credentials import AccessKeyCredential, StsTokenCredential
+from aliyunsdkcore.auth.credentials import StsTokenCredential
 from aliyunsdkcore.auth.signers.access_key_signer import AccessKeySigner
 from aliyunsdkcore.auth.signers.signer import Signer
 from aliyunsdkcore.auth.signers.sts_token_signer import StsTokenSigner
@@ -151,6 +151,11 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
         """Return Python's and the SDK's versions, made once: the SDK's own makes them in each call."""
         return _default_user_agent()
 
+    @staticmethod
+    def merge_user_agent(default_agent: Any, extra_agent: Any) -> Any:
+        """Return both; where nothing is added, what is there: the SDK's own copies it in each call."""
+        return AcsClient.merge_user_agent(default_agent, extra_agent) if extra_agent else default_agent
+
     def shutdown(self) -> None:
         """Release the secret, and close idle connections. Other clients go on. Idempotent."""
         self._lease.close()
@@ -225,7 +230,7 @@ class _SnapshotSigner(Signer):  # type: ignore[misc]
     def sign(self, region_id: str, request: AcsRequest) -> Tuple[Dict[str, str], str]:
         key = self.key = self.key or self._pull()
         if key.security_token is None:
-            signer = AccessKeySigner(AccessKeyCredential(key.access_key_id, key.access_key_secret))
+            signer = AccessKeySigner(key)  # it has what the signer reads of an AccessKeyCredential
         else:
             signer = StsTokenSigner(
                 StsTokenCredential(key.access_key_id, key.access_key_secret, key.security_token)

@@ -331,7 +331,7 @@ class TestHanging:
 
         ids = [identity.access_key_id() for _ in range(5)]
 
-        assert time.monotonic() - began < identities.LIMIT
+        assert time.monotonic() - began < provided_identity.LIMIT
         assert ids == [ID] * 5
         assert provider.asked == 2
         assert {record.getMessage() for record in caplog.records} == {
