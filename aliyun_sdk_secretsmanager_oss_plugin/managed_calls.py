@@ -96,9 +96,10 @@ class ManagedCalls:
         given = kwargs.pop("headers", None)
         params = kwargs.pop("params", None)
         body = ReplayableBody(kwargs.pop("data", None), self._buffer_bytes, self._spool_bytes)
-        headers = AttemptHeaders()
+        headers = given
 
-        def send(pull: Pull) -> Tuple[Any, Optional[Exception]]:
+        # In quotes: the annotations of an inner function are evaluated at each call.
+        def send(pull: "Pull") -> "Tuple[Any, Optional[Exception]]":
             nonlocal headers
             headers = AttemptHeaders(given)
             headers.pull = pull
@@ -114,7 +115,7 @@ class ManagedCalls:
             response, error = self._lease.call(send, body.rewind)
         finally:
             body.close()
-            if isinstance(given, CaseInsensitiveDict):  # oss2 signs such headers in place
+            if isinstance(given, CaseInsensitiveDict) and headers is not given:  # oss2 signs such headers in place
                 given.clear()
                 given.update(headers)
         if error is None:
