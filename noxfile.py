@@ -94,7 +94,7 @@ def demo(session):
 @nox.session
 def bench(session):
     """What the suite costs, beside the plain SDKs and its peers; or ``-- --output results.json``, and no plots."""
-    install(session, ".[testing]", "pyperf", "matplotlib")
+    install(session, ".[testing,openapi,oss-v2]", "pyperf", "matplotlib")
     environments = [
         environment(session, "0.1.4", "python3.9", "aliyun-openapi-python-sdk-managed-credentials-provider==0.1.4"),
         environment(session, "alibabacloud-credentials", "python", "alibabacloud-credentials"),

@@ -452,12 +452,12 @@ def _gateways(settings: Settings, identity: Any, secrets_client: Any) -> List[Ga
     with _fork_lock:  # a child that is forked amid an import has half a module, without the thread that imports
         for name in FETCHES_IMPORT:
             importlib.import_module(name)
-    dedicated_class, shared_class = gateway_classes(settings.secrets_client)
-    gateways: List[Gateway] = [dedicated_class(each) for each in settings.dedicated_gateways]
-    if settings.shared_gateways:
-        who = identity_of(settings.identity) if identity is None else identity_from(identity)
-        gateways += [shared_class(each, who) for each in settings.shared_gateways]
-    return gateways
+        dedicated_class, shared_class = gateway_classes(settings.secrets_client)
+        gateways: List[Gateway] = [dedicated_class(each) for each in settings.dedicated_gateways]
+        if settings.shared_gateways:
+            who = identity_of(settings.identity) if identity is None else identity_from(identity)
+            gateways += [shared_class(each, who) for each in settings.shared_gateways]
+        return gateways
 
 
 _instances_lock = threading.RLock()  # guards _instances

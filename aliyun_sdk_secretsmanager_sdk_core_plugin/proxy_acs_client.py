@@ -3,8 +3,9 @@
 import copy
 import functools
 import logging
+import operator
 import weakref
-from typing import Any, Dict, Mapping, MutableMapping, Optional, Tuple, TypeVar
+from typing import Any, Dict, MutableMapping, Optional, Sequence, Tuple, TypeVar
 
 from aliyunsdkcore.auth.credentials import StsTokenCredential
 from aliyunsdkcore.auth.signers.access_key_signer import AccessKeySigner
@@ -27,7 +28,13 @@ filter_loggers("aliyunsdkcore")
 Client = TypeVar("Client", bound="ProxyAcsClient")
 
 
+# What a call of AcsClient changes of a request, and the next one begins from. Each call keeps them: to read all fields
+# of a request would take longer than all else that a call does here.
+CHANGED = ("_params", "_header", "_content")
+_changed = operator.attrgetter(*CHANGED)
+# The parts of the user agent that never change: the SDK makes them in each call.
 _default_user_agent = functools.lru_cache(maxsize=None)(AcsClient.default_user_agent)
+_user_agent_header = functools.lru_cache(maxsize=None)(AcsClient.user_agent_header)
 
 
 class ProxyDefaultSdkCoreClient(AcsClient):  # type: ignore[misc]
@@ -147,8 +154,13 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
         return self._lease.access_key().access_key_secret
 
     @staticmethod
+    def user_agent_header() -> Any:
+        """Return the beginning of the user agent, with the system's name and version."""
+        return _user_agent_header()
+
+    @staticmethod
     def default_user_agent() -> Any:
-        """Return Python's and the SDK's versions, made once: the SDK's own makes them in each call."""
+        """Return Python's and the SDK's versions."""
         return _default_user_agent()
 
     @staticmethod
@@ -174,13 +186,13 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
         # (no connection, no endpoint) is none, and passes through.
         if signer is not None or not isinstance(request, AcsRequest):
             return super()._implementation_of_do_action(request, signer)  # type: ignore[no-any-return]
-        given = _copies(vars(request))
+        given = _copies(_changed(request))
         left = self._left_tokens.get(id(request))
         if left is not None:
-            _remove_token(_twin(request, given), left)
+            _remove_token(given, left)
             # That of the current key is overwritten; other threads may be about to sign it.
             if left != self._lease.access_key().security_token:
-                _remove_token(request, left)
+                _remove_token(_changed(request), left)
         attempt = request
 
         # In quotes: the annotations of an inner function are evaluated at each call.
@@ -196,7 +208,8 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
         def rewind() -> None:
             # A copy, since other threads may use the same request.
             nonlocal attempt
-            attempt = _twin(request, _copies(given))
+            attempt = copy.copy(request)
+            vars(attempt).update(zip(CHANGED, _copies(given)))
 
         try:
             return self._lease.call(send, rewind)[0]  # type: ignore[no-any-return]
@@ -238,36 +251,18 @@ class _SnapshotSigner(Signer):  # type: ignore[misc]
         return signer.sign(region_id, request)  # type: ignore[no-any-return]
 
 
-def _remove_token(request: AcsRequest, token: str) -> None:
-    """Take ``token``, left by an earlier call, out of a request that is used again."""
-    for fields, name in ((request.get_query_params(), "SecurityToken"),
-                         (request.get_headers(), "x-acs-security-token")):
+def _remove_token(changed: Sequence[Any], token: str) -> None:
+    """Take ``token``, left by an earlier call, out of what is changed of a request that is used again."""
+    params, headers, _ = changed
+    for fields, name in ((params, "SecurityToken"), (headers, "x-acs-security-token")):
         if fields.get(name) == token:
             del fields[name]
 
 
-def _copies(fields: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return the fields of a request, those that are changed in place as copies."""
-    copies = dict(fields)
-    names = list(copies)
-    for at in _changed_in_place(tuple(map(type, copies.values()))):
-        name = names[at]
-        copies[name] = copies[name].copy()
-    return copies
-
-
-@functools.lru_cache(maxsize=64)
-def _changed_in_place(types: Tuple[type, ...]) -> Tuple[int, ...]:
-    # Kept, since the requests of a program are alike, and have dozens of fields.
-    return tuple(at for at, each in enumerate(types) if hasattr(each, "copy"))
-
-
-def _twin(request: AcsRequest, fields: Dict[str, Any]) -> AcsRequest:
-    """Return a request like ``request``, with these fields."""
-    twin = copy.copy(request)
-    vars(twin).clear()
-    vars(twin).update(fields)
-    return twin
+def _copies(changed: Sequence[Any]) -> Tuple[Any, Any, Any]:
+    """Return copies of what is changed in place."""
+    params, headers, content = changed
+    return copy.copy(params), copy.copy(headers), content
 
 
 def _leave(attempt: AcsRequest, request: AcsRequest) -> None:

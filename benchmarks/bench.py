@@ -22,9 +22,12 @@ from benchmarks import oss_bodies
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS = 5
 PLUGINS = ("ours", "0.1.4")
-SDKS = {"sdk-core": "aliyunsdkcore.client", "oss2": "oss2"}
+SDKS = {"sdk-core": "aliyunsdkcore.client", "oss2": "oss2", "V2.0": "alibabacloud_tea_openapi.client",
+        "OSS V2": "alibabacloud_oss_v2"}
 PLUGIN_OF = {"sdk-core": "aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client",
-             "oss2": "aliyun_sdk_secretsmanager_oss_plugin.proxy_bucket"}
+             "oss2": "aliyun_sdk_secretsmanager_oss_plugin.proxy_bucket",
+             "V2.0": "aliyun_sdk_secretsmanager_openapi_plugin",
+             "OSS V2": "aliyun_sdk_secretsmanager_oss_v2_plugin"}
 CLIENTS = (1, 10, 100, 1000)
 SECRETS = (1, 100, 10000)
 
@@ -73,7 +76,7 @@ class Environment(NamedTuple):
     def imports(self) -> Iterator[Figure]:
         """The plugins imported, beside the SDKs alone."""
         for sdk, module in SDKS.items():
-            if sdk == "oss2" and self.who != "ours":
+            if sdk != "sdk-core" and self.who != "ours":
                 continue
             (plain, plain_modules), (other, modules) = (
                 self.figures("programs/imports.py", each) for each in (module, PLUGIN_OF[sdk]))

@@ -11,6 +11,7 @@ from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import RoaRequest, RpcRequest
 from aliyunsdkkms.request.v20160120.DescribeKeyRequest import DescribeKeyRequest
 
+from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import CHANGED
 from tests.conftest import SECRET
 
 
@@ -184,6 +185,18 @@ class TestRequestIsLeftAsTheSdkLeavesIt:
         answer(plain, again)
 
         assert self.state(used) == self.state(again)
+
+    def test_the_sdk_changes_what_is_kept_and_what_each_call_makes_anew(self, cloud, make_request, answer):
+        made_anew = {"_accept_format", "_style", "request", "string_to_sign"}
+        pair = cloud.secret(SECRET).current
+        request = make_request()
+        before = {name: dict(value) if isinstance(value, dict) else value for name, value in vars(request).items()}
+
+        answer(AcsClient(pair.access_key_id, pair.access_key_secret, "cn-hangzhou"), request)
+
+        after = vars(request)
+        changed = {name for name in after if name not in before or after[name] != before[name]}
+        assert "_header" in changed and changed <= made_anew.union(CHANGED)
 
     def test_request_object_can_be_used_again_and_again(self, cloud, client, request_to_send, answer):
         for _ in range(3):
