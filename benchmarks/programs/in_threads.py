@@ -8,7 +8,7 @@ import time
 from clients import GIVEN, NAME, call, plain_client, proxy_client, reader, report, seconds_of
 
 ROUNDS = 3
-SECONDS = 0.4
+SECONDS = 1.0
 
 
 def at_once(threads, work, *arguments):

@@ -1,7 +1,9 @@
 """What imports, cached reads and calls do is what ``benchmarks/shape.json`` says; and a change of it is told."""
 
 import copy
+import errno
 import json
+from unittest import mock
 
 import pytest
 
@@ -20,6 +22,19 @@ def test_imports_reads_and_calls_do_no_more_and_no_less_than_they_did(plugin):
     changed = shape.changes(plugin, shape.shape(plugin))
 
     assert not changed, changed
+
+
+@needs_numbers
+def test_system_calls_are_left_out_where_nobody_may_trace(monkeypatch):
+    ptrace = pytest.importorskip("ptrace")
+    debugger = pytest.importorskip("ptrace.debugger")
+    denied = mock.Mock(side_effect=ptrace.PtraceError("denied", errno=errno.EPERM))
+    monkeypatch.setattr(debugger.PtraceDebugger, "addProcess", denied)
+
+    counted = shape.shape(PLUGIN)
+
+    assert denied.called and "system calls" not in counted["call"] and "locks" in counted["call"]
+    assert shape.changes(PLUGIN, counted) == ""
 
 
 @needs_numbers
