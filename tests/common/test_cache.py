@@ -927,6 +927,15 @@ class TestWhenARefreshIsDue:
     def test_after_nine_tenths_of_the_interval_at_least(self, world, shortest_jitter):
         assert self.due(world) == pytest.approx(0.9 * INTERVAL)
 
+    def test_after_half_of_the_interval_at_least_once_refreshes_had_failed(self, read_world, shortest_jitter):
+        read_world.source.answer = ERRORS[1]
+        read_world.cache.refresh(NAME)
+        read_world.source.answer = A
+        for _ in range(2):
+            read_world.cache.refresh(NAME)
+
+        assert [seconds for _, seconds in read_world.scheduled[-2:]] == pytest.approx([0.5 * INTERVAL, 0.9 * INTERVAL])
+
     def test_a_second_after_the_next_rotation_at_least(self, world, shortest_jitter):
         assert self.due(world, next_rotation=world.clock.time() + 100) == 101
 
