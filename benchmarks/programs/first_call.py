@@ -8,7 +8,8 @@ started = time.perf_counter()
 from clients import call, plain_client, proxy_client, seconds_of  # noqa: E402
 
 call(proxy_client() if sys.argv[1] == "other" else plain_client())
-figures = [1e3 * (time.perf_counter() - started), 0.0]
+figures = [1e3 * (time.perf_counter() - started)]
 if sys.argv[1] == "other":
-    figures[1] = 1e3 * seconds_of(proxy_client, "bench-2")
+    started = time.process_time()
+    figures += [1e3 * seconds_of(proxy_client, "bench-2"), 1e3 * (time.process_time() - started)]
 print(json.dumps(figures))
