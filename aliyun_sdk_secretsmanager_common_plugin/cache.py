@@ -26,7 +26,7 @@ LONGEST_EXPIRY_MARGIN = 600.0
 # Up to which part of the interval a refresh comes earlier, so that a fleet does not ask in step. After an outage all of
 # it reads within minutes, and would again each interval.
 SPREAD = 0.1
-SPREAD_AFTER_FAILURES = 0.5
+SPREAD_AFTER_FAILURE = 0.5
 
 Subscriber = Callable[[str, AccessKey], None]
 Schedule = Callable[[str, float], None]
@@ -106,8 +106,9 @@ class _Entry:
     """What is known of one secret."""
 
     __slots__ = (
-        "key", "latest", "started", "fetched_monotonic", "fetched_time", "replaced_at", "flight", "refresh_failures",
-        "retry_at", "recovered", "idle", "news", "telling", "fetches", "failures", "renewals", "rotations"
+        "key", "latest", "started", "fetched_monotonic", "fetched_time", "replaced_at", "flight", "failing", "spread",
+        "refresh_failures", "retry_at", "recovered", "idle", "news", "telling", "fetches", "failures", "renewals",
+        "rotations"
     )
 
     def __init__(self) -> None:
@@ -118,6 +119,8 @@ class _Entry:
         self.fetched_time = 0.0
         self.replaced_at: Optional[float] = None
         self.flight: Optional[_Flight] = None
+        self.failing = False  # the last fetch failed
+        self.spread = SPREAD
         self.refresh_failures = 0
         self.retry_at = 0.0  # when a refresh that failed may be tried again
         self.recovered = False  # Secrets Manager did not answer: the key was kept from before
@@ -360,8 +363,8 @@ class Cache:
                 entry.fetched_time = self._clock.time()
             entry.latest = fetched.key
             entry.fetched_monotonic = self._clock.monotonic()
+            entry.spread = SPREAD_AFTER_FAILURE if entry.failing or entry.recovered else SPREAD
             entry.recovered = isinstance(fetched, Recovered)
-            spread = SPREAD_AFTER_FAILURES if entry.refresh_failures else SPREAD
             entry.refresh_failures = int(entry.recovered)
             is_new = former != fetched.key
             if is_new:
@@ -373,7 +376,7 @@ class Cache:
             in_use = not entry.idle
             if in_use and entry.key is not None:
                 self._keys[name] = entry.key
-            refresh_in = self._refresh_delay(entry, fetched.key, spread)
+            refresh_in = self._refresh_delay(entry, fetched.key)
         if in_use:
             self._schedule(name, refresh_in)
         if is_new:
@@ -491,6 +494,7 @@ class Cache:
                 entry = self._entries[name]
                 if entry.flight is flight:
                     entry.flight = None
+                entry.failing = error is not None
                 entry.fetches += 1
                 entry.failures += error is not None
                 entry.renewals += flight.rejected is not None
@@ -535,7 +539,7 @@ class Cache:
         """Return seconds since the last fetch, by the clock that says more: one stands still in a suspended machine."""
         return max(self._clock.monotonic() - entry.fetched_monotonic, self._clock.time() - entry.fetched_time)
 
-    def _refresh_delay(self, entry: _Entry, latest: AccessKey, spread: float = SPREAD) -> float:
+    def _refresh_delay(self, entry: _Entry, latest: AccessKey) -> float:
         """Return the seconds until a refresh is due, jittered so that a fleet does not ask in step."""
         backoff = entry.retry_at - self._clock.monotonic()
         if entry.refresh_failures and backoff > 0:  # however often clients come and go, or the process forks
@@ -543,7 +547,7 @@ class Cache:
         if entry.recovered:
             return equal_jitter(FIRST_REFRESH_DELAY)
         now = self._clock.time()
-        delay = self._refresh_interval * random.uniform(1.0 - spread, 1.0) - self._age(entry)  # nosec B311  # jitter
+        delay = self._refresh_interval * random.uniform(1.0 - entry.spread, 1.0) - self._age(entry)  # nosec B311  # jitter
         # Dates that were over when they were read say nothing of when to read again.
         if latest.next_rotation is not None and latest.next_rotation > entry.fetched_time:
             delay = min(delay, latest.next_rotation - now + random.uniform(1.0, 30.0))  # nosec B311  # jitter

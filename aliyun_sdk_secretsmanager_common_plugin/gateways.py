@@ -277,7 +277,6 @@ class DedicatedGateway(HttpsGateway):
     key = "cache_client_dkms_config_info"
 
     def __init__(self, settings: DedicatedGatewaySettings) -> None:
-        from . import protobuf  # noqa: F401  what its requests import, and a child may be forked amid one
         from .client_key import load_client_key
 
         super().__init__(settings.region_id, settings.endpoint, settings.ca_file)

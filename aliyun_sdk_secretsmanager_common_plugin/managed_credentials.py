@@ -37,8 +37,11 @@ logger = logging.getLogger(__name__)
 PRELOADING_THREADS = 8
 # The part of fetch_timeout that is left to a recovery strategy.
 RECOVERY_SHARE = 0.05
-# What fetches import.
+# What gateways, identities and fetches import.
 FETCHES_IMPORT = (
+    "aliyun_sdk_secretsmanager_common_plugin.client_key",
+    "aliyun_sdk_secretsmanager_common_plugin.protobuf",
+    "aliyun_sdk_secretsmanager_common_plugin.provided_identity",
     "aliyunsdkcore.auth.signers.access_key_signer",
     "aliyunsdkcore.auth.signers.sts_token_signer",
     "aliyunsdkkms.request.v20160120.GetSecretValueRequest",
@@ -100,7 +103,7 @@ class ManagedCredentials:
             settings.fetch_timeout,
             settings.renew_timeout,
         )
-        if type(self).get is ManagedCredentials.get:
+        if type(self).get is _get:  # not that of a subclass, or of a test
             self.get = self._cache.get  # type: ignore[assignment]  # without a frame of its own
         for each in self._recoveries:
             self._cache.subscribe(functools.partial(self._keep, each))
@@ -174,6 +177,9 @@ class ManagedCredentials:
 
     def get(self, secret_name: str) -> AccessKey:
         """Return the current key of a secret; the first time it is read from Secrets Manager.
+
+        Args:
+            secret_name: the secret; by position, not by name, since a dictionary's own method reads it.
 
         Raises:
             ServerException: Secrets Manager refused, or failed.
@@ -435,6 +441,9 @@ class ManagedCredentials:
                     logger.exception("secret %r: a client keeps sockets of its parent process", client.secret_name)
 
 
+_get = ManagedCredentials.get
+
+
 def _cache_file(settings: Settings) -> "Optional[CacheFile]":
     if settings.cache_file is None:
         return None
@@ -452,12 +461,12 @@ def _gateways(settings: Settings, identity: Any, secrets_client: Any) -> List[Ga
     with _fork_lock:  # a child that is forked amid an import has half a module, without the thread that imports
         for name in FETCHES_IMPORT:
             importlib.import_module(name)
-        dedicated_class, shared_class = gateway_classes(settings.secrets_client)
-        gateways: List[Gateway] = [dedicated_class(each) for each in settings.dedicated_gateways]
-        if settings.shared_gateways:
-            who = identity_of(settings.identity) if identity is None else identity_from(identity)
-            gateways += [shared_class(each, who) for each in settings.shared_gateways]
-        return gateways
+    dedicated_class, shared_class = gateway_classes(settings.secrets_client)
+    gateways: List[Gateway] = [dedicated_class(each) for each in settings.dedicated_gateways]
+    if settings.shared_gateways:
+        who = identity_of(settings.identity) if identity is None else identity_from(identity)
+        gateways += [shared_class(each, who) for each in settings.shared_gateways]
+    return gateways
 
 
 _instances_lock = threading.RLock()  # guards _instances

@@ -8,6 +8,7 @@ from requests.structures import CaseInsensitiveDict
 from aliyun_sdk_secretsmanager_common_plugin import AccessKey, ConfigurationError
 from aliyun_sdk_secretsmanager_common_plugin.lease import Pull
 
+# Of the headers that oss2 signs with.
 SENSITIVE_HEADERS = ("authorization", "x-oss-security-token")
 AUTH_CLASSES = {"v1": "Auth", "v2": "AuthV2", "v4": "AuthV4"}
 

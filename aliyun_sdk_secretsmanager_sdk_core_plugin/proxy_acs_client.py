@@ -28,13 +28,10 @@ filter_loggers("aliyunsdkcore")
 Client = TypeVar("Client", bound="ProxyAcsClient")
 
 
-# What a call of AcsClient changes of a request, and the next one begins from. Each call keeps them: to read all fields
-# of a request would take longer than all else that a call does here.
+# What a call of AcsClient changes of a request, and the next one begins from. Each call keeps them; what else the class
+# of a request might change stays, as where the SDK itself tries again.
 CHANGED = ("_params", "_header", "_content")
 _changed = operator.attrgetter(*CHANGED)
-# The parts of the user agent that never change: the SDK makes them in each call.
-_default_user_agent = functools.lru_cache(maxsize=None)(AcsClient.default_user_agent)
-_user_agent_header = functools.lru_cache(maxsize=None)(AcsClient.user_agent_header)
 
 
 class ProxyDefaultSdkCoreClient(AcsClient):  # type: ignore[misc]
@@ -153,15 +150,9 @@ class ProxyAcsClient(ProxyDefaultSdkCoreClient):
         """Return the secret of the current key; the id may be another version's by then."""
         return self._lease.access_key().access_key_secret
 
-    @staticmethod
-    def user_agent_header() -> Any:
-        """Return the beginning of the user agent, with the system's name and version."""
-        return _user_agent_header()
-
-    @staticmethod
-    def default_user_agent() -> Any:
-        """Return Python's and the SDK's versions."""
-        return _default_user_agent()
+    # The parts of the user agent that never change: AcsClient makes them in each call.
+    user_agent_header = staticmethod(functools.lru_cache(maxsize=None)(AcsClient.user_agent_header))
+    default_user_agent = staticmethod(functools.lru_cache(maxsize=None)(AcsClient.default_user_agent))
 
     @staticmethod
     def merge_user_agent(default_agent: Any, extra_agent: Any) -> Any:
@@ -262,7 +253,7 @@ def _remove_token(changed: Sequence[Any], token: str) -> None:
 def _copies(changed: Sequence[Any]) -> Tuple[Any, Any, Any]:
     """Return copies of what is changed in place."""
     params, headers, content = changed
-    return copy.copy(params), copy.copy(headers), content
+    return params.copy(), headers.copy(), content
 
 
 def _leave(attempt: AcsRequest, request: AcsRequest) -> None:

@@ -927,14 +927,25 @@ class TestWhenARefreshIsDue:
     def test_after_nine_tenths_of_the_interval_at_least(self, world, shortest_jitter):
         assert self.due(world) == pytest.approx(0.9 * INTERVAL)
 
-    def test_after_half_of_the_interval_at_least_once_refreshes_had_failed(self, read_world, shortest_jitter):
+    def test_after_half_of_the_interval_at_least_once_a_refresh_had_failed(self, read_world, shortest_jitter):
         read_world.source.answer = ERRORS[1]
         read_world.cache.refresh(NAME)
         read_world.source.answer = A
-        for _ in range(2):
-            read_world.cache.refresh(NAME)
+        read_world.cache.refresh(NAME)
+        read_world.cache.retire(NAME)
+        read_world.cache.get(NAME)  # as new clients do
+        read_world.cache.refresh(NAME)
 
-        assert [seconds for _, seconds in read_world.scheduled[-2:]] == pytest.approx([0.5 * INTERVAL, 0.9 * INTERVAL])
+        assert [seconds for _, seconds in read_world.scheduled[-3:]] == pytest.approx(
+            [0.5 * INTERVAL, 0.5 * INTERVAL, 0.9 * INTERVAL])
+
+    def test_after_half_of_the_interval_at_least_once_the_first_read_had_failed(self, world, shortest_jitter):
+        world.source.answer = ERRORS[1]
+        with pytest.raises(type(ERRORS[1])):
+            world.cache.get(NAME)
+        world.clock.advance(10)
+
+        assert self.due(world) == pytest.approx(0.5 * INTERVAL)
 
     def test_a_second_after_the_next_rotation_at_least(self, world, shortest_jitter):
         assert self.due(world, next_rotation=world.clock.time() + 100) == 101

@@ -92,6 +92,17 @@ class TestReading:
         assert suite.credentials.get(NAME) == suite.credentials.get(NAME)
         assert suite.asked() == [NAME]
 
+    def test_get_of_a_subclass_or_of_a_test_is_asked(self, suite, monkeypatch):
+        class Own(ManagedCredentials):
+            def get(self, secret_name):
+                return super().get("own/" + secret_name)
+
+        own = Own(suite.credentials.settings, suite.source)
+        monkeypatch.setattr(ManagedCredentials, "get", lambda self, secret_name: secret_name)
+
+        assert own.get(NAME) == "own/" + NAME
+        assert suite.make().get(NAME) == NAME
+
     def test_renew_and_subscribe_are_the_caches(self, suite):
         told = []
         suite.credentials.subscribe(lambda name, new: told.append((name, new)))

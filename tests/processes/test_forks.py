@@ -146,7 +146,14 @@ def test_a_hundred_forks_under_load(start, cloud, log):
 
 
 @needs_hooks
-def test_fork_waits_for_an_import_of_the_first_client(start, log):
+@pytest.mark.parametrize("module", [
+    "requests.adapters",
+    "aliyun_sdk_secretsmanager_common_plugin.client_key",
+    "aliyun_sdk_secretsmanager_common_plugin.protobuf",
+    "aliyun_sdk_secretsmanager_common_plugin.provided_identity",
+    "aliyun_sdk_secretsmanager_common_plugin.providers",
+])
+def test_fork_waits_for_an_import_of_the_first_client(start, log, module):
     """Half of a module is all that a child would have that is forked amid an import in another thread."""
     program = start("""
         import importlib.abc, threading
@@ -156,7 +163,7 @@ def test_fork_waits_for_an_import_of_the_first_client(start, log):
 
         class AmidImport(importlib.abc.MetaPathFinder):
             def find_spec(self, name, path, target=None):
-                if name == "requests.adapters":
+                if name == MODULE:
                     importing.set()
                     forked.wait(0.5)
 
@@ -167,10 +174,27 @@ def test_fork_waits_for_an_import_of_the_first_client(start, log):
         in_child(lambda: (forked.set(), call(new_client())))
         forked.set()
         thread.join()
-    """)
+    """.replace("MODULE", repr(module)))
 
     assert program.ends() == 0, program.problems()
     assert [call.status for calls in log.by_process().values() for call in calls] == [200]
+
+
+def test_an_object_that_is_asked_for_credentials_may_fork(start):
+    program = start("""
+        import subprocess
+        from tests.processes.calling import *
+        from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
+
+        class Own:
+            @property
+            def credentials(self):
+                subprocess.check_call(["true"], preexec_fn=os.setsid)
+
+        ManagedCredentials.from_properties(identity=Own())
+    """)
+
+    assert program.ends() == 0, program.problems()
 
 
 @pytest.mark.skipif(hasattr(os, "register_at_fork"), reason="only where there are no hooks")

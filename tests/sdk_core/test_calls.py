@@ -9,6 +9,7 @@ from aliyunsdkcore.auth.credentials import AccessKeyCredential
 from aliyunsdkcore.auth.signers.access_key_signer import AccessKeySigner
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import RoaRequest, RpcRequest
+from aliyunsdkcore.vendored.requests.structures import CaseInsensitiveDict
 from aliyunsdkkms.request.v20160120.DescribeKeyRequest import DescribeKeyRequest
 
 from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import CHANGED
@@ -206,10 +207,13 @@ class TestRequestIsLeftAsTheSdkLeavesIt:
 
 
 class TestTokens:
-    def test_token_of_the_former_key_is_gone(self, cloud, make_client, rpc, roa, answer):
+    @pytest.mark.parametrize("fields", [dict, CaseInsensitiveDict])
+    def test_token_of_the_former_key_is_gone(self, cloud, make_client, rpc, roa, answer, fields):
         cloud.create_secret("sts", token=True)
         client = make_client("sts")
         rpc_request, roa_request = rpc(), roa()
+        for request in (rpc_request, roa_request):
+            request.set_query_params(fields(request.get_query_params()))
         answer(client, rpc_request)
         answer(client, roa_request)
         cloud.rotate("sts", token=False)
