@@ -1,7 +1,8 @@
 """What the suite costs, side by side with the plain SDKs and with its peers: one table, results in JSON, and plots.
 
-Run it with ``nox -s bench``. Each figure comes from a fresh process; the sides take turns, in five rounds, and a ratio
-is the median of the rounds' ratios. Figures of other environments stand beside the plain SDK's of the same environment.
+Run it with ``nox -s bench``. Figures come from fresh processes; the sides take turns, in five rounds, and a ratio is
+the median of the rounds' ratios. Of rotations there are five in one process; what secrets take is measured once.
+Figures of other environments stand beside the plain SDK's of the same environment.
 """
 
 import argparse

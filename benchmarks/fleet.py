@@ -438,7 +438,7 @@ class Outcome(NamedTuple):
         return self.moments[at] if at < len(self.moments) else None
 
 
-def outcome(fleet: Fleet, began: float, moments: Sequence[float], failed: int, clock: float) -> Outcome:
+def outcome_of(fleet: Fleet, began: float, moments: Sequence[float], failed: int, clock: float) -> Outcome:
     """Return what came of a fleet since a moment; ``clock`` is when the simulation was started."""
     seconds = range(int(began), int(fleet.simulation.monotonic()))
     return Outcome(
@@ -458,7 +458,7 @@ def day(processes: int, started_over: float) -> Outcome:
     with fleet.simulated():
         fleet.start(started_over)
         fleet.simulation.run(24 * HOUR)
-    return outcome(fleet, 0.0, fleet.up, fleet.failed_starts, clock)
+    return outcome_of(fleet, 0.0, fleet.up, fleet.failed_starts, clock)
 
 
 def rotation(processes: int, announced: bool, rejected: bool, regions: int = 1) -> Outcome:
@@ -472,7 +472,7 @@ def rotation(processes: int, announced: bool, rejected: bool, regions: int = 1) 
         if rejected:
             fleet.call(ROTATED)
         fleet.simulation.run(EVENT + HOUR)
-    return outcome(fleet, EVENT, fleet.has_it[ROTATED], fleet.failed_calls, clock)
+    return outcome_of(fleet, EVENT, fleet.has_it[ROTATED], fleet.failed_calls, clock)
 
 
 def outage(processes: int, rejected: bool) -> Outcome:
@@ -494,7 +494,7 @@ def outage(processes: int, rejected: bool) -> Outcome:
         fleet.set_outage(False)
         fleet.failed_calls = 0
         fleet.simulation.run(end + 2 * HOUR)
-    return outcome(fleet, end, fleet.has_it[ROTATED], fleet.failed_calls, clock)
+    return outcome_of(fleet, end, fleet.has_it[ROTATED], fleet.failed_calls, clock)
 
 
 def start(processes: int, seconds: float, fetch_timeout: float = FETCH_TIMEOUT) -> Outcome:
@@ -503,7 +503,7 @@ def start(processes: int, seconds: float, fetch_timeout: float = FETCH_TIMEOUT) 
     with fleet.simulated():
         fleet.start(seconds)
         fleet.simulation.run(2 * HOUR)
-    return outcome(fleet, 0.0, fleet.up, fleet.failed_starts, clock)
+    return outcome_of(fleet, 0.0, fleet.up, fleet.failed_starts, clock)
 
 
 # Of each scenario its name, and what plays it.
@@ -578,7 +578,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     outcomes: Dict[str, Outcome] = {}
     cores = os.cpu_count() or 1
     parts = max(min(cores, options.processes // PART), 1)
-    files = {name: os.path.join(options.data or os.devnull, name + ".json") for name in SCENARIOS}
+    files = {name: os.path.join(options.data or os.devnull, "{}-{}.json".format(name, options.processes))
+             for name in SCENARIOS}
     with concurrent.futures.ProcessPoolExecutor(cores) as pool:
         running = {name: [pool.submit(play, name, options.processes // parts, part) for part in range(parts)]
                    for name in SCENARIOS if not os.path.exists(files[name])}

@@ -1,4 +1,4 @@
-"""Reading a cached key, beside a dictionary; signing one RPC request, beside the plain SDK. For pyperf."""
+"""Reading a cached key, beside a dictionary; an RPC request signed by the client's signer, beside the plain SDK's. For pyperf."""
 
 import pyperf
 from clients import GIVEN, NAME, plain_client, proxy_client, reader
@@ -12,5 +12,5 @@ if GIVEN["who"] in ("ours", "0.1.4"):
     def sign(client):
         client._signer.sign("cn-hangzhou", RpcRequest("Ecs", "2014-05-26", "DescribeRegions"))
 
-    runner.bench_func("sign a request|plain", sign, plain_client())
-    runner.bench_func("sign a request|other", sign, proxy_client())
+    runner.bench_func("a request signed by the client's signer|plain", sign, plain_client())
+    runner.bench_func("a request signed by the client's signer|other", sign, proxy_client())
