@@ -1,4 +1,4 @@
-"""Reading a cached key, beside a dictionary; an RPC request signed by the client's signer, beside the plain SDK's. For pyperf."""
+"""A cached key read, beside a dictionary; a request signed by the client's signer, beside the plain SDK's; for pyperf."""
 
 import pyperf
 from clients import GIVEN, NAME, plain_client, proxy_client, reader
