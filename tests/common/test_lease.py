@@ -17,6 +17,7 @@ from aliyun_sdk_secretsmanager_common_plugin import (
     ak_expire_handler,
     default_ak_expire_handler,
 )
+from aliyun_sdk_secretsmanager_common_plugin import lease as lease_module
 from aliyun_sdk_secretsmanager_common_plugin.cache import Cache
 from aliyun_sdk_secretsmanager_common_plugin.lease import Lease
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager import Fetched
@@ -62,8 +63,9 @@ class Judge(AKExpireHandler):
 class World:
     """A cache in front of a scripted Secrets Manager, and a service that accepts some keys."""
 
-    def __init__(self, clock, accepts=(A,)):
+    def __init__(self, clock, accepts=(A,), asynchronous=False):
         self.clock = clock
+        self.asynchronous = asynchronous
         self.accepts = set(accepts)
         self.code = "InvalidAccessKeyId"
         self.events = []
@@ -76,7 +78,12 @@ class World:
             self.events.append("renew")
             return renewal(name, rejected)
 
+        async def observed_async(name, rejected):
+            return observed(name, rejected)
+
         self.cache.renewal = observed
+        if asynchronous:
+            self.cache.renewal_async = observed_async
         clock.on_sleep = lambda seconds: self.events.append(seconds)
 
     def lease(self, handler=None, **options):
@@ -88,10 +95,18 @@ class World:
         if one in self.accepts:
             return "answer", None
         self.errors.append(ServiceError(self.code))
-        return None, self.errors[-1]
+        return "refusal", self.errors[-1]
 
-    def call(self, lease=None, rewind=lambda: None):
-        return (lease or self.lease()).call(self.send, rewind)
+    def call(self, lease=None, rewind=lambda: None, send=None):
+        lease, send = lease or self.lease(), send or self.send
+        if not self.asynchronous:
+            return lease.call(send, rewind)
+        self.cache.get(NAME)  # so that nothing is awaited that takes an event loop
+
+        async def sent(pull):
+            return send(pull)
+
+        return lease_module._at_once(lease.call_async(sent, rewind))
 
     def sent(self):
         return [event for event in self.events if not isinstance(event, (str, float))]
@@ -108,7 +123,13 @@ def world(clock):
     return World(clock)
 
 
-class TestAcceptedCall:
+class InBothWays:
+    @pytest.fixture(params=["call", "call_async"])
+    def world(self, clock, request):
+        return World(clock, asynchronous=request.param == "call_async")
+
+
+class TestAcceptedCall(InBothWays):
     def test_is_sent_once_with_the_current_key(self, world):
         assert world.call() == ("answer", None)
         assert world.events == [A]
@@ -117,7 +138,15 @@ class TestAcceptedCall:
         world.accepts = set()
         world.code = "Throttling"
 
-        assert world.call() == (None, world.errors[0])
+        assert world.call() == ("refusal", world.errors[0])
+        assert world.events == [A]
+
+    def test_signs_with_the_key_though_the_secret_goes_out_of_use_before(self, world):
+        def send(pull):
+            world.cache.retire(NAME)
+            return world.send(pull)
+
+        assert world.call(send=send) == ("answer", None)
         assert world.events == [A]
 
     def test_error_that_send_raises_passes_and_is_not_judged(self, world):
@@ -128,12 +157,12 @@ class TestAcceptedCall:
             raise ServiceError("InvalidAccessKeyId")
 
         with pytest.raises(ServiceError):
-            world.lease(judge).call(fail, lambda: None)
+            world.call(world.lease(judge), send=fail)
         assert judge.judged == []
         assert len(world.source.asked) == 1
 
 
-class TestRenewAndReplay:
+class TestRenewAndReplay(InBothWays):
     def test_rejected_key_is_renewed_and_the_call_replayed(self, world):
         world.rotate(B)
         world.accepts = {B}
@@ -174,7 +203,7 @@ class TestRenewAndReplay:
                 return None, ServiceError("InvalidAccessKeyId")
             return world.send(lambda: key)
 
-        assert lease.call(send, lambda: None)[1] is None
+        assert world.call(lease, send=send)[1] is None
         assert sent == [A, B, B]
 
     def test_at_most_three_keys_when_one_comes_during_a_wait(self, world):
@@ -205,7 +234,7 @@ class TestRenewAndReplay:
                 world.cache.store(NAME, Fetched(1000, B))
             return answer
 
-        assert lease.call(send, lambda: None) == ("answer", None)
+        assert world.call(lease, send=send) == ("answer", None)
         assert world.sent() == [A, B]
         assert len(world.source.asked) == 1
 
@@ -219,7 +248,7 @@ class TestRenewAndReplay:
         assert len(world.errors) == 3
 
 
-class TestYoungKey:
+class TestYoungKey(InBothWays):
     """A key that replaced another may not be known to the service yet."""
 
     @pytest.fixture
@@ -340,12 +369,25 @@ class TestYoungKey:
             assert young.call(lease) == ("answer", None)
             return answer
 
-        assert lease.call(send, lambda: None) == (A, None)
+        assert young.call(lease, send=send) == (A, None)
         young.accepts = set()
 
         young.call(lease)
 
         assert young.clock.sleeps == []
+
+    def test_that_another_call_had_accepted_before_the_attempt_surfaces_at_once(self, young):
+        lease = young.lease()
+
+        def rewind():
+            young.accepts = {B}
+            assert young.call(lease) == ("answer", None)
+            young.accepts = set()
+
+        young.call(lease, rewind)
+
+        assert young.clock.sleeps == []
+        assert young.sent() == [A, B, B]
 
     def test_that_another_client_had_accepted_is_tried_again(self, young):
         young.accepts = {B}
@@ -357,7 +399,7 @@ class TestYoungKey:
         assert young.clock.sleeps == WAITS
 
 
-class TestSurfacesAtOnce:
+class TestSurfacesAtOnce(InBothWays):
     def test_first_key(self, world):
         world.accepts = set()
 
@@ -666,7 +708,7 @@ class TestJudge:
         world.rotate(B)
         world.accepts = {B}
 
-        assert world.call(world.lease(Judge(lambda error: False))) == (None, world.errors[0])
+        assert world.call(world.lease(Judge(lambda error: False))) == ("refusal", world.errors[0])
         assert world.sent() == [A]
 
     def test_one_that_raises_is_logged_and_counts_as_no(self, world, caplog):
@@ -676,7 +718,7 @@ class TestJudge:
         world.rotate(B)
         world.accepts = {B}
 
-        assert world.call(world.lease(Judge(fail))) == (None, world.errors[0])
+        assert world.call(world.lease(Judge(fail))) == ("refusal", world.errors[0])
         assert "a mistake of the user's" in caplog.text
         assert "Judge" in caplog.text
         assert "secret-of" not in caplog.text
@@ -684,7 +726,7 @@ class TestJudge:
     def test_one_that_is_not_finished_counts_as_no(self, world, caplog):
         world.accepts = set()
 
-        assert world.call(world.lease(AKExpireHandler())) == (None, world.errors[0])
+        assert world.call(world.lease(AKExpireHandler())) == ("refusal", world.errors[0])
         assert "judge_ak_expire" in caplog.text
 
     def test_errors_of_reading_the_secret_are_not_judged(self, world):
@@ -752,7 +794,7 @@ class TestTokenCodes:
         world.accepts = {B}
         world.code = "InvalidSecurityToken.Expired"
 
-        assert world.call() == (None, world.errors[0])
+        assert world.call() == ("refusal", world.errors[0])
 
     @pytest.mark.parametrize("code", ["InvalidSecurityTokens", "NotInvalidSecurityToken.Expired", "SecurityToken"])
     def test_others_that_look_alike_do_not(self, world, code):
@@ -761,7 +803,7 @@ class TestTokenCodes:
         world.accepts = {B}
         world.code = code
 
-        assert world.call() == (None, world.errors[0])
+        assert world.call() == ("refusal", world.errors[0])
 
     def test_are_no_matter_of_a_users_own_judge(self, world):
         world.source.answer = self.WITH_TOKEN
@@ -769,7 +811,7 @@ class TestTokenCodes:
         world.accepts = {B}
         world.code = "InvalidSecurityToken.Expired"
 
-        assert world.call(world.lease(Judge(lambda error: False))) == (None, world.errors[0])
+        assert world.call(world.lease(Judge(lambda error: False))) == ("refusal", world.errors[0])
 
     def test_are_no_matter_of_a_default_handler_whose_judgement_a_user_replaced(self, world):
         """Contract 5: judge_ak_expire alone decides."""
@@ -782,7 +824,7 @@ class TestTokenCodes:
         world.accepts = {B}
         world.code = "InvalidSecurityToken.Expired"
 
-        assert world.call(world.lease(Never())) == (None, world.errors[0])
+        assert world.call(world.lease(Never())) == ("refusal", world.errors[0])
 
 
 class TestLease:
