@@ -154,10 +154,14 @@ def test_a_hundred_forks_under_load(start, cloud, log):
     "aliyun_sdk_secretsmanager_common_plugin.providers",
 ])
 def test_fork_waits_for_an_import_of_the_first_client(start, log, module):
-    """Half of a module is all that a child would have that is forked amid an import in another thread."""
+    """Half of a module is all that a child would have that is forked amid an import in another thread.
+
+    That thread makes no connection: OpenSSL's locks would stay taken in a child that is forked amid the first one.
+    """
     program = start("""
         import importlib.abc, threading
         from tests.processes.calling import *
+        from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
 
         importing, forked = threading.Event(), threading.Event()
 
@@ -168,7 +172,7 @@ def test_fork_waits_for_an_import_of_the_first_client(start, log, module):
                     forked.wait(0.5)
 
         sys.meta_path.insert(0, AmidImport())
-        thread = threading.Thread(target=new_client)
+        thread = threading.Thread(target=ManagedCredentials.from_properties)
         thread.start()
         importing.wait()
         in_child(lambda: (forked.set(), call(new_client())))
