@@ -233,7 +233,7 @@ class TestCacheFile:
         cloud.clear()
 
         wait_until(lambda: credentials.get(SECRET).access_key_id == new.access_key_id)
-        assert credentials.stats()[SECRET].next_refresh > 60
+        wait_until(lambda: credentials.stats()[SECRET].next_refresh > 60)  # scheduled once the key is there
         credentials._cache_file.await_write()
         down(Fault.reset())
         assert start().get(SECRET).access_key_id == new.access_key_id
