@@ -1,13 +1,13 @@
 """What keeps secrets out of logs and errors: masked forms, a filter for loggers, and errors that hold no answer."""
 
-import functools
 import json
 import logging
 import re
-from typing import Any, Dict, List, Optional, Pattern
+from typing import Any, Dict, Optional
 
 # A value ends at a blank, a quote, an escaped line end, or the next parameter, however often the whole was quoted.
 _VALUE = r"(?:(?!%(?:25)*26)[^\s\"'&,}\\])+"
+# Compiled, and kept by re, when the first text is to be masked: that takes as long as the rest of an import.
 _SENSITIVE = (
     r"(?i)((?<![a-z_])(?:(?:x-(?:acs|oss|kms)-)?security-?token|(?:x-ots-)?sts-?token|oidc-?token|access-?key-?secret"
     r"|(?:x-aliyun-)?ecs-metadata-token)(?:\\*[\"'])?"
@@ -50,15 +50,9 @@ class SensitiveFilter(logging.Filter):
 
 def mask(text: str) -> str:
     """Return ``text`` with tokens, signatures, authorization values and secrets masked where they are named."""
-    for sensitive in _sensitive():
-        text = sensitive.sub(r"\1******", text)
+    for sensitive in _SENSITIVE:
+        text = re.sub(sensitive, r"\1******", text)
     return text
-
-
-@functools.lru_cache(maxsize=None)
-def _sensitive() -> "List[Pattern[str]]":
-    # When the first text is to be masked: compiling them takes as long as the rest of an import.
-    return [re.compile(each) for each in _SENSITIVE]
 
 
 def json_object(text: Any) -> Optional[Dict[str, Any]]:
