@@ -880,7 +880,9 @@ class TestFork:
             one.after_fork_in_child()
             one.renew()
             one.signer()
-            return connections() & inherited
+            mine = connections()
+            assert mine
+            return mine & inherited
 
         assert inherited
         assert in_child(child) == set()
@@ -903,7 +905,7 @@ class TestFork:
 
 
 def connections():
-    """The local ports of all connections that Tea keeps."""
+    """The servers' and the local ports of all connections that Tea keeps; only both together are of one connection."""
     from Tea.core import TeaCore
 
     adapters = [TeaCore.http_adapter, TeaCore.https_adapter] + [
@@ -912,7 +914,7 @@ def connections():
     for adapter in adapters:
         pools = adapter.poolmanager.pools
         for key in list(pools.keys()):
-            ports.update(connection.sock.getsockname()[1] for connection in pools[key].pool.queue
+            ports.update((key.key_port, connection.sock.getsockname()[1]) for connection in pools[key].pool.queue
                          if connection is not None and connection.sock is not None)
     return ports
 
