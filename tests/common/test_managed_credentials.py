@@ -885,7 +885,7 @@ class TestFork:
             with lock:
                 holds.set()
                 # What a fork waits for ends soon; what it does not wait for is held over it.
-                may_end.wait(0.2 if which in ("cache", "refresher") else PATIENCE)
+                may_end.wait(PATIENCE if which == "credentials" else 0.2)
 
         holding = Running(hold)
         assert holds.wait(PATIENCE)
