@@ -23,6 +23,13 @@ def pytest_configure():
     # A shell's background jobs ignore it, and so would the programs that tests start and interrupt.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.disable()  # of the thousands of tests that are collected now none is garbage
+
+
+def pytest_collection_finish():
+    gc.enable()
+    if sys.version_info >= (3, 7):
+        gc.freeze()  # they stay until the end: let no collection look through them
 
 
 def pytest_xdist_auto_num_workers():
@@ -51,7 +58,6 @@ def wait_until(condition, seconds=20.0):
 
 def forget_other_tests():
     """Let the refresher forget what other tests left behind: facades that they read from and did not close."""
-    gc.collect()
     for job in list(managed_credentials._refresher._jobs):
         managed_credentials._refresher.cancel(job)
 

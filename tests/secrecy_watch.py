@@ -29,8 +29,9 @@ MASK = "********"
 SHORTEST = 10
 FEWEST_CHARACTERS = 5
 LONGEST_WORD = 20
-# Every STRIDE-th gram of a text is looked up: of each secret that is as long as two, the first STRIDE grams are known.
-STRIDE = 8
+# Every STRIDE-th gram of a text is looked up, and the first STRIDE grams of each secret are known: of a secret as long as
+# two, one of them is looked up.
+STRIDE = SHORTEST // 2
 # Characters of a context around a find, and of texts that are kept for the end of the test's phase.
 CONTEXT = 80
 KEPT = 1 << 20
@@ -47,7 +48,6 @@ class Ledger:
 
     def __init__(self):
         self._grams = {}
-        self._short = set()
 
     def add(self, *secrets):
         for secret in filter(None, secrets):
@@ -56,19 +56,13 @@ class Ledger:
                 quoted = quote(secret, safe="")
                 encoded = base64.b64encode(secret.encode("utf-8", "surrogatepass")).decode("ascii")
                 for form in {secret, quoted, quote(quoted), json.dumps(secret)[1:-1], repr(secret)[1:-1], encoded}:
-                    self._add_form(form)
-
-    def _add_form(self, form):
-        if len(form) < 2 * STRIDE - 1:
-            self._short.add(form)
-            return
-        for start in range(STRIDE):
-            self._grams.setdefault(form[start:start + STRIDE], set()).add(form)
+                    for start in range(STRIDE):
+                        self._grams.setdefault(form[start:start + STRIDE], set()).add(form)
 
     def found_in(self, text):
         """Return the forms of secrets that are in a text."""
         grams = {text[start:start + STRIDE] for start in range(0, len(text), STRIDE)}
-        candidates = self._short.union(*(self._grams[gram] for gram in grams & self._grams.keys()))
+        candidates = set().union(*(self._grams[gram] for gram in grams & self._grams.keys()))
         return [form for form in candidates if form in text]
 
     def masked(self, text):

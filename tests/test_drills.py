@@ -71,7 +71,7 @@ class Load:
             except Exception as error:
                 self.failures.append((started, time.monotonic(), error))
             self.calls += 1
-            self._stop.wait(0.002)
+            self._stop.wait(0.01)
 
     def __enter__(self):
         for thread in self._threads:

@@ -159,10 +159,9 @@ class TestService:
 
 class TestCryptoBucket:
     @pytest.fixture
-    def make_crypto_bucket(self, cloud, properties, closing, tmp_path):
+    def make_crypto_bucket(self, cloud, properties, closing, crypto_provider):
         def make(**arguments):
-            provider = oss2.LocalRsaProvider(dir=str(tmp_path))
-            return closing(ProxyCryptoBucket(SECRET, cloud.oss_endpoint, "bucket", provider, **arguments))
+            return closing(ProxyCryptoBucket(SECRET, cloud.oss_endpoint, "bucket", crypto_provider, **arguments))
 
         return make
 

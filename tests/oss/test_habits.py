@@ -117,9 +117,8 @@ class TestCopies:
 
         assert [bucket.name for bucket in other.list_buckets().buckets] == ["bucket"]
 
-    def test_of_a_crypto_bucket_say_what_to_do(self, cloud, properties, closing, make_copy, tmp_path):
-        provider = oss2.LocalRsaProvider(dir=str(tmp_path))
-        bucket = closing(ProxyCryptoBucket(SECRET, cloud.oss_endpoint, "bucket", provider))
+    def test_of_a_crypto_bucket_say_what_to_do(self, cloud, properties, closing, make_copy, crypto_provider):
+        bucket = closing(ProxyCryptoBucket(SECRET, cloud.oss_endpoint, "bucket", crypto_provider))
 
         with pytest.raises(TypeError, match="make one in each process"):
             make_copy(bucket)
