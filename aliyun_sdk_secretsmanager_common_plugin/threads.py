@@ -20,7 +20,10 @@ def start(thread: threading.Thread) -> None:
 
 
 def await_exit(thread: threading.Thread) -> None:
-    """Wait until the system's thread of one that ended is gone, too: CPython counts those before a fork (Linux)."""
+    """Wait until the system's thread of one that ended is gone, too, before a fork (Linux).
+
+    CPython counts those; and as they end they hold locks of OpenSSL, which would stay taken in the child.
+    """
     native_id = getattr(thread, "native_id", None)
     if native_id is None or native_id == threading.get_native_id():  # Python 3.7; a greenlet
         return

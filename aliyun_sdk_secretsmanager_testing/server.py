@@ -5,6 +5,7 @@ without starving the others, and lets a TLS handshake fail without holding up th
 """
 import http.client
 import logging
+import queue
 import socket
 import ssl
 import threading
@@ -45,10 +46,13 @@ class Server:
         self._context = context
         self._tls_only = tls_only
         self._protocol = _Protocol(handler)
+        # Guards the sockets and threads, whether the server listens, and how many threads wait for a connection.
         self._lock = threading.Lock()
         self._socks: Set[socket.socket] = set()
         self._threads: List[threading.Thread] = []
         self._listening = False
+        self._idle = 0
+        self._accepted: "queue.Queue[Optional[Tuple[socket.socket, ssl.SSLContext]]]" = queue.Queue()
         self._host, port = address
         self._listener = _bound(self._host, port)
         self.port: int = self._listener.getsockname()[1]
@@ -87,6 +91,9 @@ class Server:
         with self._lock:
             self._listening = False
             socks = list(self._socks)
+            for _ in range(self._idle):
+                self._accepted.put(None)
+            self._idle = 0
         # shutdown() wakes the thread in accept(), and holds for copies of the socket in forked children too.
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -124,7 +131,27 @@ class Server:
                 sock, _ = listener.accept()
             except OSError:
                 return
-            self._start(self._converse, sock, context)
+            with self._lock:
+                someone_waits = self._idle > 0
+                self._idle -= someone_waits
+            if someone_waits:
+                self._accepted.put((sock, context))
+            else:
+                self._start(self._converse_on_and_on, sock, context)
+
+    def _converse_on_and_on(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        """Converse on one connection after another, as long as the server listens.
+
+        A thread that ends takes locks of OpenSSL: they would stay taken in a child that a test forks meanwhile.
+        """
+        accepted: Optional[Tuple[socket.socket, ssl.SSLContext]] = (sock, context)
+        while accepted is not None:
+            self._converse(*accepted)
+            with self._lock:
+                if not self._listening:
+                    return
+                self._idle += 1
+            accepted = self._accepted.get()
 
     def _converse(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         try:

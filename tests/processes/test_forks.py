@@ -156,7 +156,8 @@ def test_a_hundred_forks_under_load(start, cloud, log):
 def test_fork_waits_for_an_import_of_the_first_client(start, log, module):
     """Half of a module is all that a child would have that is forked amid an import in another thread.
 
-    That thread makes no connection: OpenSSL's locks would stay taken in a child that is forked amid the first one.
+    That thread makes no connection and does not end: OpenSSL's locks would stay taken in a child that is forked amid the
+    first one, or the end of a thread that used TLS.
     """
     program = start("""
         import importlib.abc, threading
@@ -171,8 +172,12 @@ def test_fork_waits_for_an_import_of_the_first_client(start, log, module):
                     importing.set()
                     forked.wait(0.5)
 
+        def make():
+            ManagedCredentials.from_properties()
+            forked.wait()
+
         sys.meta_path.insert(0, AmidImport())
-        thread = threading.Thread(target=ManagedCredentials.from_properties)
+        thread = threading.Thread(target=make)
         thread.start()
         importing.wait()
         in_child(lambda: (forked.set(), call(new_client())))

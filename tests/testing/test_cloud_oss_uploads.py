@@ -172,15 +172,18 @@ def test_half_closed_is_closed_in_the_end(cloud, refused, monkeypatch, leaves):
     if not leaves:
         monkeypatch.setattr("aliyun_sdk_secretsmanager_testing.server._LINGER_IDLE_SECONDS", 0.05)
     cloud.refuse_uploads("half-closed")
-    before = threading.active_count()
+
+    def open_ones():
+        return [sock for server in cloud._servers.values() for sock in server._socks]
+
     with Connection(cloud) as connection:
         connection.send(refused)
         connection.answer()
         assert connection.sock.recv(1) == b""
         if leaves:
-            assert threading.active_count() == before + 1
+            assert len(open_ones()) == 1
             connection.sock.close()
-        wait_until(lambda: threading.active_count() == before)
+        wait_until(lambda: not open_ones())
 
 
 @pytest.mark.usefixtures("nothing_stored")

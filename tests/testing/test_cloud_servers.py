@@ -73,6 +73,22 @@ def test_a_connection_that_says_nothing_holds_nobody_up(cloud, client):
         assert answer(client_of(cloud, cloud.identity), get_secret_value(cloud.gateway_endpoint()))
 
 
+def test_no_thread_ends_with_its_connection(cloud):
+    """A child that is forked then would find locks of OpenSSL taken."""
+    def threads():
+        return {thread for thread in threading.enumerate() if thread.name.startswith("local-cloud-")}
+
+    context = ssl.create_default_context(cafile=cloud.ca_file)
+    seen = set()
+    for _ in range(5):
+        connection = http.client.HTTPSConnection(cloud.api_endpoint, timeout=5, context=context)
+        connection.request("GET", "/")
+        connection.getresponse().read()
+        connection.close()
+        seen |= threads()
+    assert seen == threads()
+
+
 def test_stop_ends_sockets_threads_and_files():
     before = threading.active_count()
     descriptors = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
