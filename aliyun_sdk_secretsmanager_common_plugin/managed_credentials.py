@@ -27,7 +27,7 @@ from .refresher import Refresher
 from .secret_info import answer_of
 from .secrets_manager import Fetch, Fetched, LateAnswer, SecretsManager, is_outage
 from .settings import ConfigLoader, Settings, load_settings
-from .threads import await_exit
+from .threads import await_leaving
 
 if TYPE_CHECKING:
     from .cache_file import CacheFile
@@ -503,10 +503,9 @@ def _before_fork() -> None:
     _forking.callback(_fork_lock.release)
     _forking.callback(_refresher.unpark)
     _refresher.park()
+    await_leaving()
     instances = _all_instances()
     for credentials in instances:
-        for thread in credentials._secrets_manager.leaving_threads():
-            await_exit(thread)
         if credentials._cache_file is not None:
             credentials._cache_file.await_write()
     _instances_lock.acquire()

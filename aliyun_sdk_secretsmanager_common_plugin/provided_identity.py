@@ -106,11 +106,12 @@ class _Question:
         self._take = take
         self._began = time.monotonic()
         self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=ASKING_THREAD, daemon=True)
         self._answer: Union[AccessKey, NoCredentials, None] = None
 
     def start(self) -> None:
         try:
-            threads.start(threading.Thread(target=self._run, name=ASKING_THREAD, daemon=True))
+            threads.start(self._thread)
         except RuntimeError as error:
             self._end(NoCredentials("cannot ask: {}".format(error), retryable=True))
 
@@ -137,4 +138,5 @@ class _Question:
         if isinstance(answer, AccessKey):
             self._take(self._number, answer)
         self._answer = answer
+        threads.leaves(self._thread)
         self._ended.set()

@@ -1,13 +1,12 @@
 """GetSecretValue over the configured regions: order, hedge, deadline, backoff."""
 
-import collections
 import itertools
 import logging
 import math
 import queue
 import random
 import threading
-from typing import Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from aliyunsdkcore.acs_exception import error_code
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
@@ -25,7 +24,6 @@ logger = logging.getLogger(__name__)
 LEAST_SHARE = 0.05
 # Seconds after which a region that has not answered is overtaken: the next one is asked, too.
 HEDGE = 1.0
-LEAVING_THREADS = 16
 # While no good answer comes, so many requests for a secret reach Secrets Manager within PACE seconds at most, all
 # regions together.
 MOST_REQUESTS = 3
@@ -98,7 +96,6 @@ class SecretsManager:
         # Guards what is below, and who takes the answer of each request.
         self._lock = threading.Lock()
         self._requests: Dict[Tuple[str, Gateway], _Request] = {}
-        self._leaving: Deque[threading.Thread] = collections.deque(maxlen=LEAVING_THREADS)
         self._failed: Dict[str, List[float]] = {}  # when the last requests for a secret failed, since a good answer
         self._last_good: Optional[Gateway] = None
         self._unwell: Set[Gateway] = set()  # those that failed, hung or were overtaken, and gave no good answer since
@@ -180,10 +177,10 @@ class SecretsManager:
     def finish(self, request: "_Request") -> None:
         """Called by the thread of ``request`` at its end."""
         asked_by = request.inquiries[0]
+        threads.leaves(request.thread)
         with self._lock:
             if self._requests.get(request.key) is request:
                 del self._requests[request.key]
-            self._leaving.append(request.thread)
             if request.fetched is None:
                 failed = self._failed.get(asked_by.secret_name, [])
                 # Where an identity is refused, its gateway may ask twice, and will at its next turn.
@@ -202,11 +199,6 @@ class SecretsManager:
             is_late = asked_by.left
         if is_late:
             asked_by.hand_over(request)
-
-    def leaving_threads(self) -> List[threading.Thread]:
-        """Return the threads whose request is over, the last of them."""
-        with self._lock:
-            return list(self._leaving)
 
     def forget_threads(self) -> None:
         """In a forked child, where the threads of the parent are not."""

@@ -1,8 +1,12 @@
 """Threads at the end of the interpreter, and before a fork."""
 
+import collections
 import os
 import threading
 import time
+from typing import Deque
+
+_leaving: Deque[threading.Thread] = collections.deque(maxlen=16)
 
 
 def start(thread: threading.Thread) -> None:
@@ -17,6 +21,17 @@ def start(thread: threading.Thread) -> None:
         if threading.main_thread().is_alive():
             raise
         thread.run()
+
+
+def leaves(thread: threading.Thread) -> None:
+    """Say that a thread is about to end, in it; the next fork waits until the last of those are gone."""
+    _leaving.append(thread)
+
+
+def await_leaving() -> None:
+    """Wait until the threads are gone that said that they end, before a fork."""
+    while _leaving:
+        await_exit(_leaving.popleft())
 
 
 def await_exit(thread: threading.Thread) -> None:

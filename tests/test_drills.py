@@ -21,6 +21,7 @@ from aliyun_sdk_secretsmanager_common_plugin import (
 from aliyun_sdk_secretsmanager_oss_plugin.proxy_bucket import ProxyBucket
 from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault
+from tests.common.test_managed_credentials import in_child
 from tests.conftest import SECRET, wait_until
 
 
@@ -248,22 +249,6 @@ class TestOutage:
 class TestForks:
     pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
-    def in_child(self, function):
-        """Run ``function`` in a forked child; its result is true if it returned, and did so without an error."""
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                function()
-                status = 0
-            except BaseException:
-                import traceback
-
-                traceback.print_exc()
-            finally:
-                os._exit(status)
-        return os.waitpid(pid, 0)[1] == 0
-
     @pytest.mark.filterwarnings("ignore:This process")
     def test_child_forked_after_a_rotation_works(self, cloud, make_client, make_bucket, call):
         client, bucket = make_client(), make_bucket()
@@ -276,7 +261,7 @@ class TestForks:
             bucket.put_object("key", b"from the child")
             assert len(refresher_threads()) == 1
 
-        assert self.in_child(child)
+        in_child(child)
         assert cloud.object("bucket", "key") == b"from the child"
         call(client)
 
@@ -284,7 +269,7 @@ class TestForks:
     def test_child_reads_no_secret_that_the_parent_has_read(self, cloud, make_client, call):
         client = make_client()
 
-        assert self.in_child(lambda: call(client))
+        in_child(lambda: call(client))
         assert fetches(cloud) == 1
 
     @pytest.mark.filterwarnings("ignore:This process")
@@ -301,7 +286,7 @@ class TestForks:
             assert client.session.get_adapter("http://").poolmanager is not pools[0]
             assert bucket.session.session.get_adapter("http://").poolmanager is not pools[1]
 
-        assert self.in_child(child)
+        in_child(child)
         call(client)
         assert bucket.get_object("key").read() == b"content"
 

@@ -14,10 +14,10 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials, provided_identity
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials, provided_identity, threads
 from aliyun_sdk_secretsmanager_common_plugin.gateways import SharedGateway
 from aliyun_sdk_secretsmanager_common_plugin.identities import IdentityError, identity_from, identity_of
-from aliyun_sdk_secretsmanager_common_plugin.providers import import_library
+from aliyun_sdk_secretsmanager_common_plugin.providers import ASKING_THREAD, import_library
 from aliyun_sdk_secretsmanager_common_plugin.settings import IdentitySettings, SharedGatewaySettings, load_settings
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
 
@@ -887,6 +887,17 @@ class TestFork:
         assert inherited
         assert in_child(child) == set()
         assert one.renew() and one.signer()
+
+    @pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="only where there are hooks")
+    def test_waits_for_the_thread_that_asked_to_be_gone(self, identity, monkeypatch):
+        """As it ends it holds locks of OpenSSL."""
+        awaited = []
+        monkeypatch.setattr(threads, "await_exit", lambda thread: awaited.append(thread.name))
+        identity("ram_role").signer()
+
+        in_child(lambda: None)
+
+        assert ASKING_THREAD in awaited
 
     def test_child_of_a_process_that_is_asking(self, cloud, identity):
         one = identity("ram_role")
