@@ -1,12 +1,12 @@
-"""Managed RAM credentials of Secrets Manager, for the plugins of the Alibaba Cloud SDKs."""
+"""Managed RAM credentials of Secrets Manager, for the plugins and programs that use Alibaba Cloud SDKs."""
 
 import logging
 
 from .access_key import AccessKey
 from .ak_expire_handler import AKExpireHandler
-from .cache import SecretStats
 from .default_ak_expire_handler import DefaultAKExpireHandler
 from .exceptions import ConfigurationError, ManagedCredentialsError, ReplayError, SecretFormatError
+from .keeper import SecretStats
 from .lease import Lease
 from .managed_credentials import ManagedCredentials
 from .settings import ConfigLoader

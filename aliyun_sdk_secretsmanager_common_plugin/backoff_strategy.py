@@ -1,39 +1,5 @@
-"""How long a first read waits before it asks Secrets Manager again."""
+"""A door to ``compat.backoff_strategy``: programs with a loader import from this module."""
 
+from .compat.backoff_strategy import BackoffStrategy, FullJitterBackoffStrategy
 
-class BackoffStrategy:
-    """The base of strategies; those of ``aliyun-secret-manager-client`` do as well."""
-
-    def init(self) -> None:
-        """Called once, before the first read."""
-
-    def get_wait_time_exponential(self, retry_times: int) -> float:
-        """Return the milliseconds to wait before the next attempt, a negative number to give up.
-
-        Args:
-            retry_times: how many waits there were.
-        """
-        raise NotImplementedError("a subclass of BackoffStrategy defines get_wait_time_exponential(retry_times)")
-
-
-class FullJitterBackoffStrategy(BackoffStrategy):
-    """Doubles the wait.
-
-    Args:
-        retry_max_attempts: how many waits there are at most.
-        retry_initial_interval_mills: the first one, in milliseconds.
-        capacity: the longest one, in milliseconds.
-    """
-
-    def __init__(
-        self, retry_max_attempts: float = 5, retry_initial_interval_mills: float = 2000, capacity: float = 10000
-    ) -> None:
-        self.retry_max_attempts = retry_max_attempts
-        self.retry_initial_interval_mills = retry_initial_interval_mills
-        self.capacity = capacity
-
-    def get_wait_time_exponential(self, retry_times: int) -> float:
-        """Return the milliseconds to wait before the next attempt, -1 after ``retry_max_attempts``."""
-        if retry_times > self.retry_max_attempts:
-            return -1
-        return min(self.capacity, (1 << min(retry_times, 64)) * self.retry_initial_interval_mills)
+__all__ = ["BackoffStrategy", "FullJitterBackoffStrategy"]

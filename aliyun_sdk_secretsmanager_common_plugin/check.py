@@ -1,4 +1,4 @@
-"""Tries a configuration, step by step: the file, the identity, each gateway, each secret and the key in it."""
+"""Tries a configuration step by step: the file, the identity, each gateway, each secret and its key."""
 
 import logging
 import os
@@ -12,12 +12,15 @@ from urllib.parse import urlsplit
 
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
-from .access_key import DATE, parse_secret
+from .access_key import DATE, check_secret_name, parse_secret
 from .clock import Clock
 from .exceptions import ManagedCredentialsError
-from .gateways import Gateway, gateway_classes, proxy_of
-from .identities import Identity, identity_of
-from .secrecy import mask_access_key_id
+from .identities import configured_identity
+from .identities.identity import Identity
+from .secrecy import mask_access_key_id, shown_path, shown_secret_name
+from .secrets_manager import gateway_classes
+from .secrets_manager.gateways import Gateway, proxy_of, secret_request
+from .secrets_manager.tls import Tls, UnusableCa
 from .settings import (
     CacheFileSettings,
     ConfigLoader,
@@ -27,8 +30,9 @@ from .settings import (
     load_settings,
     system_ca,
 )
+from .settings.properties_file import absolute
 
-# A certificate that ends sooner is worth a warning.
+# A certificate that expires sooner is warned of.
 CERTIFICATE_DAYS = 30
 
 _DAY = 24 * 60 * 60
@@ -38,15 +42,16 @@ GatewaySettings = Union[DedicatedGatewaySettings, SharedGatewaySettings]
 
 
 class Step(NamedTuple):
-    """One step, done.
+    """One step that was tried.
 
     Attributes:
         step: ``file``, ``cache file``, ``identity``, ``gateway``, ``secret`` or ``key``.
         subject: what was tried: a path, a gateway, a secret.
-        ok: whether it went well.
-        detail: what was found, or the error and what to do; warnings stand on lines of their own.
+        ok: whether the step succeeded.
+        detail: what was found, or the error and what to do; then a line ``warning: ...`` for each warning.
         facts: what was found, for programs: ``latency_ms``, ``certificate_expires``, ``access_key_id`` (masked),
-            ``version_id``, ``secret_type``, ``next_rotation``, ``expires``; dates in UTC.
+            ``version_id``, ``secret_type``, ``next_rotation``, ``expires``. Dates are in UTC.
+        warnings: the warnings alone.
     """
 
     step: str
@@ -54,48 +59,60 @@ class Step(NamedTuple):
     ok: bool
     detail: str
     facts: Mapping[str, Any]
+    warnings: Sequence[str] = ()
 
 
 class _Finding(NamedTuple):
-    """What a step found, and what the next ones need of it."""
+    """What a step found, and the result that later steps need."""
 
     result: Any
     detail: str
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Any] = {}
+    warnings: Sequence[str] = ()
 
 
 class _Failure(ManagedCredentialsError):
-    """A step failed, in words of our own."""
+    """A step failed, and the message says why."""
 
 
-def check(config: Optional[str] = None, secret_names: Sequence[str] = ()) -> Iterator[Step]:
-    """Try a configuration; each step is given as soon as it is done.
+def check(config: Optional[str] = None, secret_names: Sequence[str] = (), strict: bool = False) -> Iterator[Step]:
+    """Try a configuration, and yield each step as soon as it is done.
 
-    No step raises, or waits longer than ``fetch_timeout``, or says a secret.
+    No step raises an error, waits longer than ``fetch_timeout``, or shows a secret.
 
     Args:
         config: the properties file; None takes the one that ``ConfigLoader`` says.
-        secret_names: the secrets to read; none takes ``secret_names`` of the file.
+        secret_names: the secrets to read; if it is empty, ``secret_names`` of the file.
+        strict: whether a step with a warning counts as failed. The steps after it are tried anyway.
+
+    Returns:
+        An iterator over the steps.
 
     Example::
 
         for step in check("managed_credentials_providers.properties", ["app/key"]):
             print(step.step, step.subject, "ok" if step.ok else "failed", step.detail)
     """
-    path = os.path.abspath(config or ConfigLoader.get_config_name())
+    for step in _steps(config, secret_names):
+        yield step._replace(ok=False) if strict and step.warnings else step
+
+
+def _steps(config: Optional[str], secret_names: Sequence[str]) -> Iterator[Step]:
+    path = absolute(config or ConfigLoader.get_config_name())
     step, settings = _try("file", path, _load, config)
     yield step if settings is None or os.path.exists(path) else step._replace(subject="the environment")
     if settings is None:
         return
     if settings.cache_file is not None:
-        yield _try("cache file", settings.cache_file.path, _open, settings.cache_file)[0]
+        yield _try("cache file", shown_path(settings.cache_file.path), _open, settings.cache_file)[0]
     identity = None
     if settings.shared_gateways:
         step, identity = _try("identity", "credentials_type=" + settings.identity.credentials_type, _identify, settings)
         yield step
     gateways: List[Tuple[str, Optional[Gateway], str]] = []
     for each in settings.dedicated_gateways + settings.shared_gateways:
-        place = "{} {} ({})".format(_kind(each), each.region_id, each.endpoint)
+        kind = "dedicated" if isinstance(each, DedicatedGatewaySettings) else "shared"
+        place = "{} {} ({})".format(kind, each.region_id, each.endpoint)
         step, gateway = _try("gateway", place, _reach, settings, each, identity)
         gateways.append((place, gateway, "the identity" if step.ok else "the gateway"))
         yield step
@@ -103,6 +120,10 @@ def check(config: Optional[str] = None, secret_names: Sequence[str] = ()) -> Ite
     if not names:
         yield Step("secret", "none", True, "no secret was tried; name one as an argument, or in secret_names", {})
     for name in names:
+        step, _ = _try("secret", shown_secret_name(name), _name, name)
+        if not step.ok:
+            yield step
+            continue
         answers: Dict[str, Mapping[str, Any]] = {}
         for place, gateway, culprit in gateways:
             step, answer = _try("secret", "{} from {}".format(name, place), _read, settings, name, gateway, culprit)
@@ -114,13 +135,15 @@ def check(config: Optional[str] = None, secret_names: Sequence[str] = ()) -> Ite
 
 
 def _try(name: str, subject: str, attempt: Callable[..., _Finding], *arguments: Any) -> Tuple[Step, Any]:
-    """Return the step that an attempt makes, and its result, None where it failed."""
+    """Return the step for an attempt, and the attempt's result, or None if it failed."""
     with _Warnings() as warnings:
         try:
             finding, ok = attempt(*arguments), True
         except Exception as error:
-            finding, ok = _Finding(None, _explained(error), {}), False
-    return Step(name, subject, ok, "\n".join([finding.detail] + warnings.lines), finding.facts), finding.result
+            finding, ok = _Finding(None, _explained(error)), False
+    warned = list(finding.warnings) + warnings.lines
+    detail = "\n".join([finding.detail] + ["warning: " + each for each in warned])
+    return Step(name, subject, ok, detail, finding.facts, warned), finding.result
 
 
 def _explained(error: Exception) -> str:
@@ -131,12 +154,12 @@ def _explained(error: Exception) -> str:
         return str(error.get_error_msg())
     if isinstance(error, ManagedCredentialsError):
         return str(error)
-    return "{} was raised, which nobody expected; it is not shown, since it may hold secrets: please report it".format(
+    return "{} was raised, which nobody expected; its text may hold secrets and is not shown: please report it".format(
         type(error).__name__)
 
 
 class _Warnings(logging.Handler):
-    """What this package warns of while the context lasts."""
+    """Collects the warnings that this package logs while the context lasts."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -154,7 +177,7 @@ class _Warnings(logging.Handler):
 
 
 def _within(seconds: float, waiting_for: Callable[[], str], call: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a call returns, within ``seconds`` of wall time, which no socket timeout is."""
+    """Return what a call returns. It may take ``seconds`` of wall time, which no socket timeout can assure."""
     outcome: Future[Any] = Future()
 
     def run() -> None:
@@ -173,42 +196,43 @@ def _within(seconds: float, waiting_for: Callable[[], str], call: Callable[..., 
 def _load(config: Optional[str]) -> _Finding:
     settings = load_settings(config)
     return _Finding(settings, "{} dedicated and {} shared gateways; secret_names: {}".format(
-        len(settings.dedicated_gateways), len(settings.shared_gateways), ", ".join(settings.secret_names) or "none"),
-        {})
+        len(settings.dedicated_gateways), len(settings.shared_gateways), ", ".join(settings.secret_names) or "none"))
 
 
 def _open(settings: CacheFileSettings) -> _Finding:
-    from .cache_file import CacheFile
+    from .stores.cache_file import CacheFile
 
     CacheFile(settings, Clock())
     there = os.path.lexists(settings.path)
-    return _Finding(None, "the password opens it" if there else "not there yet; the first read makes it", {})
+    return _Finding(None, "the password opens it" if there else "not there yet; the first read makes it")
 
 
 def _identify(settings: Settings) -> _Finding:
-    identity = identity_of(settings.identity)
+    identity = configured_identity(settings.identity)
     masked = mask_access_key_id(_within(
         settings.fetch_timeout, lambda: identity.waiting_for() or "the identity", identity.access_key_id))
     return _Finding(identity, masked, {"access_key_id": masked})
 
 
-def _kind(settings: GatewaySettings) -> str:
-    return "dedicated" if isinstance(settings, DedicatedGatewaySettings) else "shared"
-
-
 def _reach(settings: Settings, gateway: GatewaySettings, identity: Optional[Identity]) -> _Finding:
-    """Connect to a gateway; the result is None where there is no identity to ask it with."""
-    made = _gateway(settings, gateway, identity)
+    """Connect to a gateway. The result is None if there is no identity to ask it with."""
+    dedicated_class, shared_class = gateway_classes(settings.secrets_client)
+    made: Optional[Gateway] = None
+    if isinstance(gateway, DedicatedGatewaySettings):
+        made = dedicated_class(gateway)
+    elif identity is not None:
+        made = shared_class(gateway, identity)
     url = "https://{}/".format(gateway.endpoint)
     proxy = proxy_of(url)
     if proxy:
         where = urlsplit(proxy if "://" in proxy else "//" + proxy)  # without the user and password in it
         return _Finding(made, "through the proxy {}:{}, so that only reading a secret tries it".format(
-            where.hostname, where.port or "default port"), {})
+            where.hostname, where.port or "default port"))
     verified = not getattr(gateway, "ignore_certificate", False)
     latency, certificate = _within(
         settings.fetch_timeout, lambda: gateway.endpoint, _connect, gateway, verified, settings.fetch_timeout)
     facts = {"latency_ms": round(latency * 1000, 1)}
+    warnings = []
     detail = "connected in {latency_ms} ms".format(**facts)
     if verified:
         expires = ssl.cert_time_to_seconds(certificate["notAfter"])
@@ -216,32 +240,24 @@ def _reach(settings: Settings, gateway: GatewaySettings, identity: Optional[Iden
         names = [value for _, value in certificate.get("subjectAltName", ())]
         detail += "; certificate of {} until {}".format(", ".join(names[:2]) or "no name", _when(expires))
         if expires < time.time() + CERTIFICATE_DAYS * _DAY:
-            detail += "\nthe certificate ends in less than {} days: have it renewed".format(CERTIFICATE_DAYS)
-    return _Finding(made, detail, facts)
-
-
-def _gateway(settings: Settings, gateway: GatewaySettings, identity: Optional[Identity]) -> Optional[Gateway]:
-    dedicated_class, shared_class = gateway_classes(settings.secrets_client)
-    made: Optional[Gateway] = None
-    if isinstance(gateway, DedicatedGatewaySettings):
-        made = dedicated_class(gateway)
-    elif identity is not None:
-        made = shared_class(gateway, identity)
-    return made
+            warnings.append("the certificate expires in less than {} days: have it renewed".format(CERTIFICATE_DAYS))
+    return _Finding(made, detail, facts, warnings)
 
 
 def _connect(gateway: GatewaySettings, verified: bool, timeout: float) -> Tuple[float, Mapping[str, Any]]:
-    """Return the seconds that connecting took, name look-up and TLS included, and the certificate."""
+    """Return the seconds that connecting took, with name look-up and TLS, and the certificate."""
     key = "cache_client_dkms_config_info" if isinstance(gateway, DedicatedGatewaySettings) else "cache_client_region_id"
     try:
-        context = _context(gateway.ca_file or system_ca(), verified)
+        context = Tls(gateway.ca_file or system_ca() if verified else None).context()
         where = urlsplit("https://" + gateway.endpoint)
         host, port = where.hostname or "", where.port or 443
         began = time.monotonic()
         with socket.create_connection((host, port), timeout) as connection:
             with context.wrap_socket(connection, server_hostname=host) as secured:
                 return time.monotonic() - began, secured.getpeercert() or {}
-    except (OSError, ValueError) as error:  # the latter for a name or port that cannot be, and from ssl on Python 3.6
+    except UnusableCa as error:
+        raise _Failure("{}; set caFilePath in {} to the CA's PEM file".format(error, key)) from None
+    except (OSError, ValueError) as error:  # ValueError: an impossible name or port, or ssl on Python 3.6
         reason = "{}: {}".format(type(error).__name__, error)
         untrusted = isinstance(error, ssl.CertificateError) or "CERTIFICATE_VERIFY_FAILED" in reason
     if untrusted:
@@ -250,24 +266,15 @@ def _connect(gateway: GatewaySettings, verified: bool, timeout: float) -> Tuple[
     raise _Failure("cannot connect ({}); check the endpoint in {} and the network".format(reason, key))
 
 
-def _context(ca: Union[str, bool], verified: bool) -> ssl.SSLContext:
-    """Return TLS as the gateways' own requests have it, for they say no certificate."""
-    from requests.utils import DEFAULT_CA_BUNDLE_PATH
-    from urllib3.util.ssl_ import create_urllib3_context
-
-    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verified else ssl.CERT_NONE)
-    context.check_hostname = verified
-    if verified:
-        path = DEFAULT_CA_BUNDLE_PATH if isinstance(ca, bool) else ca
-        context.load_verify_locations(**{"capath" if os.path.isdir(path) else "cafile": path})
-    return context
+def _name(name: str) -> _Finding:
+    check_secret_name(name)
+    return _Finding(None, "")
 
 
 def _read(settings: Settings, name: str, gateway: Optional[Gateway], culprit: str) -> _Finding:
     if gateway is None:
         raise _Failure("not tried: {} failed".format(culprit))
-    import aliyunsdkkms.request.v20160120.GetSecretValueRequest  # noqa: F401  or the time for this would be latency
-
+    secret_request(name)  # what this imports is no latency
     began = time.monotonic()
     answer = _within(
         settings.fetch_timeout, gateway.waiting_for, gateway.get_secret_value, name, settings.fetch_timeout)
@@ -292,10 +299,11 @@ def _parse(name: str, answers: Mapping[str, Mapping[str, Any]]) -> _Finding:
     if key.next_rotation is not None:
         facts["next_rotation"] = _date(key.next_rotation)
     detail += ", next rotation " + (_when(key.next_rotation) if key.next_rotation is not None else "is not scheduled")
+    warnings = []
     if len({each.version_id for each in keys.values()}) > 1:
-        detail += "\nthe gateways do not give the same version: " + ", ".join(
-            "{} from {}".format(each.version_id, place) for place, each in keys.items())
-    return _Finding(key, detail, facts)
+        warnings.append("the gateways give different versions: " + ", ".join(
+            "{} from {}".format(each.version_id, place) for place, each in keys.items()))
+    return _Finding(key, detail, facts, warnings)
 
 
 def _date(epoch: float) -> str:
@@ -303,7 +311,7 @@ def _date(epoch: float) -> str:
 
 
 def _when(epoch: float) -> str:
-    """Return a date, and how far it is from now."""
+    """Return a date and its distance from now."""
     left = epoch - time.time()
     size, unit = next((size, unit) for least, size, unit in _UNITS if abs(left) >= least)
     return "{} ({})".format(_date(epoch), ("in {:.0f} {}" if left >= 0 else "{:.0f} {} ago").format(

@@ -1,4 +1,4 @@
-"""The clocks of the suite, handed in so that tests move time instead of waiting for it."""
+"""The clocks of the suite, passed as an object so that tests can move time instead of waiting for it."""
 
 import time
 
@@ -7,11 +7,11 @@ class Clock:
     """The system's clocks."""
 
     def monotonic(self) -> float:
-        """Return seconds for deadlines and backoff; only differences mean something."""
+        """Return seconds from an arbitrary start, for deadlines and backoff."""
         return time.monotonic()
 
     def time(self) -> float:
-        """Return seconds since the epoch, to compare with the dates of Secrets Manager (UTC)."""
+        """Return seconds since the epoch, to compare with the dates of Secrets Manager, which are UTC."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:
@@ -19,7 +19,7 @@ class Clock:
         time.sleep(seconds)
 
     async def sleep_async(self, seconds: float) -> None:
-        """As ``sleep``, for a task of an event loop."""
-        from asyncio import sleep  # programs without an event loop pay nothing for it
+        """Wait for ``seconds`` in a task of an event loop."""
+        from asyncio import sleep  # here, so that programs without an event loop do not import it
 
         await sleep(seconds)

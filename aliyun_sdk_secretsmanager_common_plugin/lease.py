@@ -1,65 +1,89 @@
-"""A client's use of one secret: each call signed with one snapshot; if the service rejects it, renew and replay."""
+"""A client's use of one secret: a call is signed with one key; if the service rejects it, renewed and sent again."""
 
 import logging
-from typing import Any, Awaitable, Callable, Coroutine, NoReturn, Optional, Set, Tuple, TypeVar
+import weakref
+from typing import Any, Awaitable, Callable, Generator, List, NamedTuple, Optional, Set, Tuple, TypeVar
 
 from .access_key import AccessKey
 from .ak_expire_handler import AKExpireHandler
-from .cache import Cache, Renewal
 from .clock import Clock
 from .default_ak_expire_handler import DefaultAKExpireHandler
 from .exceptions import ManagedCredentialsError, ReplayError
+from .keeper import Renewal
+from .runtime import Account, require_task
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-# Returns the key to sign with, the current one at that moment.
+# Returns the key to sign with: the current one at that moment.
 Pull = Callable[[], AccessKey]
-# Signs with one pulled key, and sends; returns the result, and the error if that is what the service answered. Raises
-# what is no answer.
+# Signs with one pulled key, and sends. Returns the result, and the error if the service answered one; raises every
+# error that is no answer of the service.
 Send = Callable[[Pull], Tuple[Result, Optional[Exception]]]
 SendAsync = Callable[[Pull], Awaitable[Tuple[Result, Optional[Exception]]]]
 
+# Different keys that one call tries.
 MOST_KEYS = 3
-# Services learn of a new key within seconds; while it is young, a rejection may only mean that they have not yet.
+# Times that one call is sent, whatever Secrets Manager answers.
+MOST_SENDS = 15
+# Seconds for which services may not know a new key yet: a rejection may mean no more than that.
 YOUNG = 30.0
+# Seconds that a call waits before each further attempt with such a key.
 WAITS = (0.2, 0.4, 0.8, 1.6)
 
 
-class Lease:
-    """What a plugin's client holds of its secret. Made by ``ManagedCredentials.lease``.
+class Renew(NamedTuple):
+    """A step of a call: get another key instead of the rejected one."""
 
-    A client may be shared by threads, and by tasks of any event loop: nothing is locked while a request is on the
-    network. What ends in ``_async`` never blocks the loop: where the secret must be read or the key renewed, that
-    happens in a thread, once for all threads and tasks, and goes on for the others when a task is cancelled.
+    key: AccessKey
+
+
+class Wait(NamedTuple):
+    """A step of a call: wait until services may know a young key."""
+
+    seconds: float
+
+
+class Again(NamedTuple):
+    """A step of a call: sign and send again."""
+
+
+class Lease:
+    """The use of one secret by one client of a plugin. ``ManagedCredentials.lease`` makes it.
+
+    Threads, and tasks of asyncio of any loop, may share a client: nothing is locked while a request is on the network.
+    Methods whose names end in ``_async`` never block the loop. A read or renewal that they need runs in a thread, once
+    for all threads and tasks, and goes on for the others if a task is cancelled.
 
     Args:
         secret_name: the secret.
-        cache: where its key is.
+        account: holds the secret's key.
         clock: the clocks.
-        handler: decides which of a service's errors mean a rejected key.
-        released: called once, at ``close``.
+        handler: decides which errors of a service mean a rejected key.
+        released: called at each ``close``.
         begins: called before each call, if not None.
     """
 
     def __init__(
         self,
         secret_name: str,
-        cache: Cache,
+        account: Account,
         clock: Clock,
         handler: AKExpireHandler,
         released: Callable[[], Any],
         begins: Optional[Callable[[], Any]] = None,
     ) -> None:
         self.secret_name = secret_name
-        self._cache = cache
+        self._account = account
         self._clock = clock
         self._handler = handler
         self._released = released
         self._begins = begins
         self._closed = False
-        # Written by any thread without a lock: it is one reference, and what a race costs is one wait more or less.
+        # The key of the last accepted call. Threads write it without a lock: a race costs one wait more or less.
         self._accepted: Optional[AccessKey] = None
+        # The handler's judgement of each error that is still alive: it is asked once about each.
+        self._judged: "weakref.WeakKeyDictionary[Exception, bool]" = weakref.WeakKeyDictionary()
 
     def access_key(self) -> AccessKey:
         """Return the current key, to sign one request with.
@@ -68,140 +92,212 @@ class Lease:
             ManagedCredentialsError: the client was shut down.
             ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
         """
-        self._begin()
-        return self._cache.get(self.secret_name)
+        self.require_open()
+        return self._account.get(self.secret_name)
 
     async def access_key_async(self) -> AccessKey:
-        """As ``access_key``."""
-        self._begin()
-        return await self._cache.get_async(self.secret_name)
+        """Return what ``access_key`` returns, in a task of asyncio; elsewhere raise a ManagedCredentialsError."""
+        require_task()
+        self.require_open()
+        return await self._account.get_async(self.secret_name)
 
-    def _begin(self) -> None:
+    def provide(self) -> AccessKey:
+        """Return the current key for code that signs by itself, and does not tell whether the key is rejected.
+
+        The secret is therefore read again in the background, at most once in each ``provider_refresh_interval``. This
+        method never waits for that. It raises what ``access_key`` raises.
+        """
+        access_key = self.access_key()
+        self._account.signed(self.secret_name)
+        return access_key
+
+    async def provide_async(self) -> AccessKey:
+        """Return what ``provide`` returns, in a task of asyncio; elsewhere raise a ManagedCredentialsError."""
+        access_key = await self.access_key_async()
+        self._account.signed(self.secret_name)
+        return access_key
+
+    def rejected(self, access_key: Any) -> None:
+        """Report that a service rejected a key. If it is the current one, it is renewed in the background.
+
+        Args:
+            access_key: the key, anything with an ``access_key_id``, or the id itself.
+
+        Raises:
+            ManagedCredentialsError: the client was shut down.
+        """
+        self.require_open()
+        current = self._account.held_key(self.secret_name)
+        if current is not None and current.access_key_id == getattr(access_key, "access_key_id", access_key):
+            self._account.begin_renewal(self.secret_name, current)
+
+    def require_open(self) -> None:
+        """Check that the client was not shut down, without waiting for the secret.
+
+        Raises:
+            ManagedCredentialsError: the client was shut down.
+        """
         if self._begins is not None:
             self._begins()
         if self._closed:
             raise ManagedCredentialsError(
-                "the client of secret {!r} was shut down; make a new one".format(self.secret_name)
-            )
+                "the client of secret {!r} was shut down; make a new one".format(self.secret_name))
 
-    def call(
-        self, send: "Send[Result]", rewind: Callable[[], Any]
-    ) -> Tuple[Result, Optional[Exception]]:
-        """Send a request; while the service rejects its key, renew the key and send the request again.
+    def call(self, send: "Send[Result]", rewind: Callable[[], Any]) -> Tuple[Result, Optional[Exception]]:
+        """Send a request. While the service rejects its key, renew the key and send the request again.
 
         Args:
-            send: signs with the key that the function it is given returns, and sends.
-            rewind: makes the request what it was before ``send``, or returns an exception that says why it cannot, or
-                raises it; anything else that it returns means nothing.
+            send: signs with the key that its argument returns, sends, and returns the result, and the service's error
+                or None; it raises what is no answer of the service.
+            rewind: restores the request to what it was before ``send``. If it cannot, it raises an exception, or
+                returns one that says why; any other return value is ignored.
 
         Returns:
-            What the last ``send`` returned. Where a renewal failed, or ``rewind``, that is the error's ``__cause__``.
+            What the last ``send`` returned. If a renewal or ``rewind`` failed, that is the ``__cause__`` of the error.
+
+        Raises:
+            ManagedCredentialsError: the client was shut down.
+            ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
+            BaseException: what ``send`` raised.
         """
-        use = _Use(self._cache, self.secret_name, self.access_key())
+        keys = _CallKeys(self._account, self.secret_name, self.access_key())
         accepted = self._accepted
-        result, error = send(use.pull)
+        result, error = send(keys.pull)
         if error is None:
-            self._note_accepted(use.key)
+            self._note_accepted(keys.last)
             return result, None
+        replays = self._replays(keys, accepted, error, rewind)
+        answer: Any = None
         try:
-            return _at_once(self._replayed(
-                use, accepted, result, error, _awaited(send), rewind, _awaited(self._cache.renewal),
-                _awaited(self._clock.sleep)))
+            while True:
+                try:
+                    step = replays.send(answer)
+                except StopIteration as end:
+                    return result, end.value
+                if type(step) is Renew:
+                    answer = self._account.renew(self.secret_name, step.key)
+                elif type(step) is Wait:
+                    self._clock.sleep(step.seconds)
+                else:
+                    result, answer = send(keys.pull)
         finally:
-            error = None  # its traceback leads to this frame: the request would stay until the garbage collector runs
+            replays.close()
+            error = answer = None  # an error's traceback holds this frame, which would keep the request alive
 
     async def call_async(
         self, send: "SendAsync[Result]", rewind: Callable[[], Any]
     ) -> Tuple[Result, Optional[Exception]]:
-        """As ``call``, with a ``send`` to be awaited; ``rewind`` is not."""
-        use = _Use(self._cache, self.secret_name, await self.access_key_async())
-        accepted = self._accepted
-        result, error = await send(use.pull)
-        if error is None:
-            self._note_accepted(use.key)
-            return result, None
-        try:
-            return await self._replayed(
-                use, accepted, result, error, send, rewind, self._cache.renewal_async, self._clock.sleep_async)
-        finally:
-            error = None
+        """Do what ``call`` does, in a task of asyncio, with a ``send`` that is awaited; ``rewind`` is not awaited.
 
-    async def _replayed(
-        self,
-        use: "_Use",
-        accepted: Optional[AccessKey],
-        result: Result,
-        error: Optional[Exception],
-        send: "SendAsync[Result]",
-        rewind: Callable[[], Any],
-        renew: Callable[[str, AccessKey], Awaitable[Renewal]],
-        sleep: Callable[[float], Awaitable[None]],
-    ) -> Tuple[Result, Optional[Exception]]:
-        """Return what came of a call in the end, of which the first attempt came to ``result`` and ``error``.
+        Args:
+            send: as ``call`` takes it, but returns an awaitable.
+            rewind: as ``call`` takes it.
 
-        ``accepted`` is the key that was known to be accepted before the last attempt: another call may have had the
-        attempt's own accepted meanwhile.
+        Returns:
+            What ``call`` returns.
+
+        Raises:
+            ManagedCredentialsError: the client was shut down, or the caller is no task of asyncio.
+            ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
+            BaseException: what ``send`` raised.
         """
-        renewal: Optional[Renewal]
-        failure: Any
+        keys = _CallKeys(self._account, self.secret_name, await self.access_key_async())
+        accepted = self._accepted
+        result, error = await send(keys.pull)
+        if error is None:
+            self._note_accepted(keys.last)
+            return result, None
+        replays = self._replays(keys, accepted, error, rewind)
+        answer: Any = None
         try:
-            while error is not None:
-                key = use.key
+            while True:
+                try:
+                    step = replays.send(answer)
+                except StopIteration as end:
+                    return result, end.value
+                if type(step) is Renew:
+                    answer = await self._account.renew_async(self.secret_name, step.key)
+                elif type(step) is Wait:
+                    await self._clock.sleep_async(step.seconds)
+                else:
+                    result, answer = await send(keys.pull)
+        finally:
+            replays.close()
+            error = answer = None
+
+    def _replays(
+        self, keys: "_CallKeys", accepted: Optional[AccessKey], error: Any, rewind: Callable[[], Any]
+    ) -> Generator[Any, Any, Any]:
+        """Decide what follows the first attempt of a call; return the service's error that the caller gets, or None.
+
+        Yields ``Renew``, and expects a ``Renewal``; ``Wait``; or ``Again``, and expects the error of that attempt, None
+        if the service accepted it. ``accepted`` is the key of the last call that was accepted before the attempt.
+        """
+        try:
+            for _ in range(MOST_SENDS - 1):
+                key = keys.last
                 if not self.is_rejection(key, error):
-                    return result, error
-                if key not in use.rejected:
-                    use.rejected.add(key)
+                    return error
+                if key not in keys.rejected:
+                    keys.rejected.add(key)
                     waits = iter(WAITS)
+                    # What was known before the attempt counts: another call may have had the key accepted meanwhile.
                     was_accepted = key == accepted
-                renewal = await renew(self.secret_name, key)
+                renewal = yield Renew(key)
                 if renewal.key is None:
-                    may_be_unknown_yet = (
-                        renewal.error is None
-                        and renewal.age is not None
-                        and renewal.age < YOUNG
-                        and not was_accepted
-                    )
-                    wait = next(waits, None) if may_be_unknown_yet else None
+                    wait = None if was_accepted or not _is_young(renewal) else next(waits, None)
                     if wait is None:
                         if renewal.error is not None:
                             error.__cause__ = renewal.error
-                        return result, error
-                    await sleep(wait)
-                elif len(use.rejected) == MOST_KEYS:
-                    return result, error
+                        return error
+                    yield Wait(wait)
+                elif renewal.key in keys.rejected or len(keys.rejected) == MOST_KEYS:
+                    return error
                 else:
-                    use.key = renewal.key
-                try:
-                    failure = rewind()
-                except Exception as raised:
-                    failure = ReplayError("the request could not be made as it was: {!r}".format(raised))
-                    failure.__cause__ = raised
-                if isinstance(failure, BaseException):
-                    logger.warning("secret %r: the key was renewed, but %s", self.secret_name, str(failure))
-                    error.__cause__ = failure
-                    return result, error
+                    keys.last = renewal.key
+                if not self._is_rewound(rewind, key, error):
+                    return error
                 accepted = self._accepted
-                result, error = await send(use.pull)
-            self._note_accepted(use.key)
-            return result, None
+                error = yield Again()
+                if error is None:
+                    self._note_accepted(keys.last)
+                    return None
+            return error
         finally:
-            # Their tracebacks lead to this frame: request and key would stay until the garbage collector runs.
-            error = renewal = failure = None
+            error = renewal = None  # their tracebacks hold this frame, which would keep request and key alive
 
-    def replay(
-        self, send: "Callable[[AccessKey], Result]", rewind: Optional[Callable[[], Any]] = None
-    ) -> Result:
-        """Return what ``send`` returns; while the service rejects its key, renew the key and call ``send`` again.
+    def _is_rewound(self, rewind: Callable[[], Any], key: AccessKey, error: Exception) -> bool:
+        """Rewind a request; if that fails, make the failure the ``__cause__`` of the service's error."""
+        try:
+            try:
+                failure = rewind()
+            except Exception as raised:
+                if _is_of_a_signal(raised):
+                    raise
+                failure = ReplayError("the request could not be restored: {!r}".format(raised))
+                failure.__cause__ = raised
+            if isinstance(failure, BaseException):
+                logger.warning("secret %r: the key was renewed, but %s", self.secret_name, str(failure))
+                error.__cause__ = failure
+                return False
+            logger.info("secret %r: a service rejected %r; the call is sent again", self.secret_name, key)
+            return True
+        finally:
+            failure = error = None  # type: ignore[assignment]  # their tracebacks hold this frame
+
+    def replay(self, send: "Callable[[AccessKey], Result]", rewind: Optional[Callable[[], Any]] = None) -> Result:
+        """Return what ``send`` returns. While the service rejects its key, renew the key and call ``send`` again.
 
         Args:
-            send: signs with the key that it is given, and sends; the handler judges what it raises. It begins from the
-                request as the user gave it, each time.
-            rewind: makes the request so again where ``send`` uses it up, or returns an exception that says why it
-                cannot, such as a ``ReplayError``, or raises it; anything else that it returns means nothing.
+            send: signs with the key that it is given, and sends; the handler judges what it raises. Each time it
+                begins with the request as the user gave it.
+            rewind: restores the request, if ``send`` uses it up. If it cannot, it raises an exception, or returns one
+                that says why, such as a ``ReplayError``; any other return value is ignored.
 
         Raises:
             ManagedCredentialsError: the client was shut down.
-            Exception: what the last ``send`` raised. Where a renewal failed, or ``rewind``, that is its ``__cause__``.
+            ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
+            Exception: what the last ``send`` raised. If a renewal or ``rewind`` failed, that is its ``__cause__``.
         """
 
         # In quotes: the annotations of an inner function are evaluated at each call.
@@ -216,8 +312,20 @@ class Lease:
     async def replay_async(
         self, send: "Callable[[AccessKey], Awaitable[Result]]", rewind: Optional[Callable[[], Any]] = None
     ) -> Result:
-        """As ``replay``, with a ``send`` to be awaited; ``rewind`` is not."""
+        """Do what ``replay`` does, in a task of asyncio, with a ``send`` that is awaited; ``rewind`` is not awaited.
 
+        Args:
+            send: as ``replay`` takes it, but returns an awaitable.
+            rewind: as ``replay`` takes it.
+
+        Returns:
+            What the last ``send`` returned.
+
+        Raises:
+            ManagedCredentialsError: the client was shut down, or the caller is no task of asyncio, as under trio.
+            ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
+            Exception: what the last ``send`` raised. If a renewal or ``rewind`` failed, that is its ``__cause__``.
+        """
         from asyncio import CancelledError
 
         async def attempt(pull: "Pull") -> "Tuple[Any, Optional[Exception]]":
@@ -231,18 +339,31 @@ class Lease:
         return result_of(*await self.call_async(attempt, rewind or (lambda: None)))  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Give the secret back; idempotent."""
-        if not self._closed:
-            self._closed = True
-            self._released()
+        """Release the secret. Idempotent."""
+        self._closed = True
+        self._released()  # each time: an exception may have cut the last one short
 
     def _note_accepted(self, key: AccessKey) -> None:
-        if key is not self._accepted and key is self._cache.current(self.secret_name):
+        if key is not self._accepted and key is self._account.published_key(self.secret_name):
             self._accepted = key
-        self._cache.accepted(self.secret_name, key)
+        self._account.accepted(self.secret_name, key)
 
     def is_rejection(self, key: AccessKey, error: Exception) -> bool:
-        """Return whether ``error``, which a service answered to a request signed with ``key``, means a rejected key."""
+        """Return whether an error means a rejected key.
+
+        Args:
+            key: the key that the request was signed with.
+            error: what the service answered to the request.
+        """
+        try:
+            judged = self._judged.get(error)
+            if judged is None:
+                judged = self._judged[error] = self._judge(key, error)
+            return judged
+        except TypeError:  # objects of some classes have no weak references
+            return self._judge(key, error)
+
+    def _judge(self, key: AccessKey, error: Exception) -> bool:
         handler = self._handler
         try:
             if handler.judge_ak_expire(error):
@@ -253,12 +374,14 @@ class Lease:
                 and type(handler).judge_ak_expire is DefaultAKExpireHandler.judge_ak_expire
                 and handler.judge_token_expire(error)
             )
-        except Exception:
-            logger.exception("secret %r: %s failed; the error counts as none of the key's", self.secret_name,
+        except Exception as raised:
+            if _is_of_a_signal(raised):
+                raise
+            logger.exception("secret %r: %s failed; the error does not count as a rejected key", self.secret_name,
                              type(handler).__name__)
             return False
 
-    def __reduce__(self) -> NoReturn:
+    def __reduce__(self) -> Any:
         raise TypeError(
             "the lease of secret {!r} belongs to one client, which cannot be pickled or copied in depth: make a client "
             "in each process".format(self.secret_name)
@@ -268,53 +391,61 @@ class Lease:
         return "Lease({!r})".format(self.secret_name)
 
 
-class _Use:
+class _CallKeys:
     """The keys of one call.
 
     Attributes:
-        key: the one that was signed with last.
-        rejected: those that the service rejected.
+        last: the key that was signed with last.
+        rejected: the keys that the service rejected.
     """
 
-    __slots__ = ("_cache", "_secret_name", "key", "rejected")
+    __slots__ = ("_account", "_secret_name", "last", "rejected")
 
-    def __init__(self, cache: Cache, secret_name: str, key: AccessKey) -> None:
-        self._cache = cache
+    def __init__(self, account: Account, secret_name: str, key: AccessKey) -> None:
+        self._account = account
         self._secret_name = secret_name
-        self.key = key
+        self.last = key
         self.rejected: Set[AccessKey] = set()
 
     def pull(self) -> AccessKey:
-        """Return the key to sign with: the current one, of keys that were not tried ``MOST_KEYS`` at most."""
-        current = self._cache.current(self._secret_name)
-        if current is not None and (len(self.rejected) < MOST_KEYS or current in self.rejected):
-            self.key = current
-        return self.key
+        """Return the key to sign with: the current one, unless the service rejected it, or too many others."""
+        current = self._account.published_key(self._secret_name)
+        if current is not None and current not in self.rejected and len(self.rejected) < MOST_KEYS:
+            self.last = current
+        return self.last
 
 
 def result_of(result: Any, error: Optional[Exception]) -> Any:
-    """Return the result of a call, or raise its error."""
+    """Return the result of a call, or raise its error.
+
+    Args:
+        result: what the call returned.
+        error: the error that the service answered, or None.
+
+    Raises:
+        Exception: ``error``, if there is one.
+    """
     if error is None:
         return result
     try:
         raise error
     finally:
-        del error  # this frame is in its traceback
+        del error  # its traceback holds this frame
 
 
-def _awaited(function: Callable[..., Result]) -> Callable[..., Coroutine[Any, Any, Result]]:
-    """Return ``function`` as one to be awaited, which never suspends."""
-
-    async def call(*args: Any) -> Result:
-        return function(*args)
-
-    return call
+def _is_young(renewal: Renewal) -> bool:
+    """Return whether services may not know the rejected key yet."""
+    return renewal.error is None and renewal.age is not None and renewal.age < YOUNG
 
 
-def _at_once(coroutine: "Coroutine[Any, Any, Result]") -> Result:
-    """Return what a coroutine that never suspends returns; no event loop is needed."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-    raise AssertionError("it was suspended")
+def _is_of_a_signal(error: BaseException) -> bool:
+    """Return whether a signal's handler raised an error, such as a time limit: the code it interrupted did not fail."""
+    import signal
+
+    handlers: List[Any] = [signal.getsignal(number) for number in range(1, signal.NSIG)]
+    called = [getattr(each, "func", each) for each in handlers if callable(each)]  # "func" of a functools.partial
+    codes = {getattr(part, "__code__", None) for each in called for part in (each, each.__call__)}
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_frame.f_code not in codes:
+        traceback = traceback.tb_next
+    return traceback is not None

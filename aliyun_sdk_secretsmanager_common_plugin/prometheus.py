@@ -1,23 +1,20 @@
-"""What ``ManagedCredentials.stats`` says, as metrics of ``prometheus_client``: needs the extra ``prometheus``."""
+"""``ManagedCredentials.stats()`` as metrics of ``prometheus_client``. This needs the extra ``prometheus``."""
 
 from typing import Iterator, Optional
 
-from . import managed_credentials
+from .managed_credentials import ManagedCredentials
+from .plugin_kit import extra
+from .runtime import process
 
-try:
+with extra("prometheus", __name__):
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
     from prometheus_client.registry import Collector
-except ImportError as error:
-    raise ImportError(
-        '{} needs the extra "prometheus": pip install '
-        '"aliyun-sdk-managed-credentials-providers[prometheus]"'.format(__name__)
-    ) from error
 
 __all__ = ["ManagedCredentialsCollector"]
 
 _PREFIX = "managed_credentials_"
 _LABELS = ["secret_name"]
-# By the fields of SecretStats.
+# Descriptions of metrics, by the field of SecretStats.
 _COUNTERS = {
     "fetches": "Reads of the secret from Secrets Manager that ended.",
     "failures": "Reads of the secret from Secrets Manager that failed.",
@@ -31,11 +28,11 @@ _GAUGES = {
 
 
 class ManagedCredentialsCollector(Collector):
-    """The stats of each secret in this process, taken as they are when they are asked for; it asks nobody itself.
+    """Collects the stats of each secret in this process at each scrape. It never reads a secret.
 
     Args:
-        credentials: whose stats; None takes the instance that proxies share which are given none, whichever that is at
-            the time, and has no samples before there is one.
+        credentials: the instance to collect from. None collects from the shared default instance, if there is one at
+            the time of the scrape.
 
     Example::
 
@@ -44,12 +41,12 @@ class ManagedCredentialsCollector(Collector):
         REGISTRY.register(ManagedCredentialsCollector())
     """
 
-    def __init__(self, credentials: Optional[managed_credentials.ManagedCredentials] = None) -> None:
+    def __init__(self, credentials: Optional[ManagedCredentials] = None) -> None:
         self._credentials = credentials
 
     def collect(self) -> Iterator[Metric]:
-        """Return the metrics; ``prometheus_client`` calls it at each scrape."""
-        credentials = self._credentials or managed_credentials._set_default or managed_credentials._default
+        """Yield the metrics. ``prometheus_client`` calls this at each scrape."""
+        credentials = self._credentials or process.chosen or next(iter(list(process.default.values())), None)
         secrets = {} if credentials is None else credentials.stats()
         for field, documentation in _COUNTERS.items():
             counter = CounterMetricFamily(_PREFIX + field, documentation, labels=_LABELS)

@@ -1,13 +1,14 @@
-"""What keeps secrets out of logs and errors: masked forms, a filter for loggers, and errors that hold no answer."""
+"""Keeps secrets out of logs and errors: masking, a filter for loggers, and parsing whose errors show no input."""
 
 import json
 import logging
+import os
 import re
 from typing import Any, Dict, Optional
 
-# A value ends at a blank, a quote, an escaped line end, or the next parameter, however often the whole was quoted.
+# A value ends at a blank, a quote, a backslash, or the next query parameter, however often it was percent-encoded.
 _VALUE = r"(?:(?!%(?:25)*26)[^\s\"'&,}\\])+"
-# Compiled, and kept by re, when the first text is to be masked: that takes as long as the rest of an import.
+# re compiles and caches these at their first use, which takes as long as the rest of the import.
 _SENSITIVE = (
     r"(?i)((?<![a-z_])(?:(?:x-(?:acs|oss|kms)-)?security-?token|(?:x-ots-)?sts-?token|oidc-?token|access-?key-?secret"
     r"|(?:x-aliyun-)?ecs-metadata-token)(?:\\*[\"'])?"
@@ -17,26 +18,60 @@ _SENSITIVE = (
     r"(?i)(\bauthorization\s*[:=]\s*)(?=acs3-)[^\"'\r\n]+",
     r"(?i)(\bauthorization\s*[:=]\s*)(?:(?:acs|bearer|oss\S*)\s+)?" + _VALUE,
     r"(\"SecretData\"\s*:\s*\")(?:[^\"\\]|\\+.)+",
+    # urllib3 logs this about headers that it cannot parse. It may be the body.
+    r"(unparsed data: )[^\n]+",
     r"((?:[?&]|\bx-oss-)[Ss]ignature=|[\"']Signature[\"']: [\"'])" + _VALUE,
 )
+_ACCESS_KEY_ID = r"(?:LTAI|STS\.|TMP\.)[0-9A-Za-z]{4,}"
 
 
 def mask_access_key_id(access_key_id: str) -> str:
-    """Return ``access_key_id`` as it may be shown: ``LTAI********wxyz``, all stars when it is short."""
-    if len(access_key_id) <= 8:
+    """Return an id as it may be shown: ``LTAI********wxyz``, or only stars if it has fewer than 16 characters."""
+    if len(access_key_id) < 16:
         return "********"
     return access_key_id[:4] + "********" + access_key_id[-4:]
 
 
+def is_access_key_id(text: str) -> bool:
+    """Return whether ``text`` is certainly the id of an AccessKey."""
+    return re.match(_ACCESS_KEY_ID + r"\Z", text) is not None
+
+
+def shown_secret_name(name: str) -> str:
+    """Return a secret's name as it may be shown: masked if it is the id of an AccessKey instead."""
+    return mask_access_key_id(name) if is_access_key_id(name.strip()) else name
+
+
+def mask_access_key_ids(text: str) -> str:
+    """Mask the ids in a service's message, such as the string that it signed."""
+    for pattern in (r"(?<=AccessKeyId=)[\w.]+", r"(?<=AccessKeyId%3D)[\w.]+", r"(?<=AccessKeyId%253D)[\w.]+",
+                    r"(?:(?<![0-9A-Za-z])|(?<=%3D)|(?<=%253D))" + _ACCESS_KEY_ID):
+        text = re.sub(pattern, lambda match: mask_access_key_id(match.group()), text)
+    return text
+
+
+def shown_path(path: str) -> str:
+    """Return a path as it may be shown.
+
+    If neither the path nor its directory exists, show only its length: it may be a password in the wrong place.
+    """
+    directory = os.path.dirname(path)
+    try:
+        shown = os.path.exists(path) or os.path.isdir(directory) and os.path.dirname(directory) != directory
+    except ValueError:  # for a NUL, before Python 3.8
+        shown = False
+    return path if shown else "(a path of {} characters, in no directory that exists)".format(len(path))
+
+
 class SensitiveFilter(logging.Filter):
-    """Masks tokens, signatures and authorization values in the records of a logger."""
+    """Masks tokens, signatures and authorization values in a logger's records."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite ``record`` where needed; every record passes."""
+        """Mask ``record`` where needed, and let it pass."""
         try:
             message = record.getMessage()
         except Exception:
-            return True  # a broken record: logging itself reports it
+            return True  # logging itself reports a broken record
         masked = mask(message)
         if masked != message:
             record.msg, record.args = masked, ()
@@ -49,33 +84,38 @@ class SensitiveFilter(logging.Filter):
 
 
 def mask(text: str) -> str:
-    """Return ``text`` with tokens, signatures, authorization values and secrets masked where they are named."""
+    """Return ``text`` with the values of named tokens, signatures, authorization headers and secrets masked."""
     for sensitive in _SENSITIVE:
         text = re.sub(sensitive, r"\1******", text)
     return text
 
 
 def json_object(text: Any) -> Optional[Dict[str, Any]]:
-    """Return the object in a JSON text, or in its UTF-8, None if it is none.
+    """Return the object in a JSON text or its UTF-8 bytes, or None if there is none.
 
-    The error of the codec and that of json hold the whole text, so that they must not become the context of another.
+    The errors of json and the codec hold the whole text. So callers raise errors of their own, without this context.
     """
     try:
-        value = json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
+        value = json.loads(text.decode("utf-8") if isinstance(text, bytes) else text, parse_int=_number)
     except (TypeError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
 
-def reason(error: BaseException) -> str:
-    """Return why a connection failed: the name of the first cause, with its text where that holds no request or answer.
+def _number(digits: str) -> float:
+    # int() raises an error for thousands of digits, and before Python 3.11 it is slow.
+    return int(digits) if len(digits) < 300 else float(digits)
 
-    The texts of outer errors repeat the signed URL, and those of HTTP's own errors what was answered.
+
+def reason(error: BaseException) -> str:
+    """Return why a connection failed: the name of the root cause, and its text if the system wrote it.
+
+    The texts of other errors are left out: they may repeat the signed URL or the answer.
     """
     causes = [error]
     while True:
         cause = causes[-1]
-        # Old versions of urllib3 say the cause of an SSLError or a ProxyError by its arguments only.
+        # Old versions of urllib3 have the cause of an SSLError or ProxyError in its arguments only.
         following = (getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
                      or next((each for each in cause.args if isinstance(each, BaseException)), None))
         if not isinstance(following, BaseException) or following in causes:
@@ -90,10 +130,10 @@ _FILTER = SensitiveFilter()
 
 
 def filter_loggers(sdk: str) -> None:
-    """Install the filter on the logger ``sdk`` and those below it.
+    """Install the filter on the logger ``sdk`` and on all loggers below it.
 
-    A filter of a logger does not see the records of the loggers below, so each has its own. To be called once the
-    SDK is imported, when its loggers exist.
+    Each needs its own, since a logger's filter does not see the records of the loggers below. Call this after the
+    import of the SDK, which makes the loggers.
     """
     names = [name for name in list(logging.Logger.manager.loggerDict) if name == sdk or name.startswith(sdk + ".")]
     for name in [sdk] + names:

@@ -1,9 +1,9 @@
-"""A secret as Secrets Manager answered it, under the names of ``aliyun-secret-manager-client``."""
+"""An answer of GetSecretValue as an object. The names are those of ``aliyun-secret-manager-client``."""
 
 import sys
 from typing import Any, Dict, Mapping, Optional
 
-# By attribute: the field of GetSecretValue's answer (KMS API 2016-01-20).
+# The field of the answer (KMS API 2016-01-20, GetSecretValue) by attribute.
 _FIELDS = {
     "version_id": "VersionId",
     "secret_value": "SecretData",
@@ -15,12 +15,12 @@ _FIELDS = {
     "rotation_interval": "RotationInterval",
     "next_rotation_date": "NextRotationDate",
 }
-# Words that secrets have in common: of thousands of secrets each is kept once.
+# Values that many secrets share. They are interned, so that thousands of secrets hold each value once.
 _WORDS = ("secret_data_type", "secret_type", "automatic_rotation", "rotation_interval")
 
 
 class SecretInfo:
-    """One version of a secret. The attributes are the arguments; ``secret_value`` is never in ``repr``."""
+    """One version of a secret. The arguments are the attributes. ``repr`` does not show ``secret_value``."""
 
     def __init__(
         self,
@@ -50,9 +50,15 @@ class SecretInfo:
 
     @classmethod
     def from_answer(cls, secret_name: str, answer: Mapping[str, Any]) -> "SecretInfo":
-        """Return the secret in an answer of GetSecretValue."""
-        values: Dict[str, Any] = {attribute: answer.get(field) for attribute, field in _FIELDS.items()}
-        values.update((word, sys.intern(values[word])) for word in _WORDS if type(values[word]) is str)
+        """Return the secret in an answer of GetSecretValue.
+
+        Args:
+            secret_name: the secret's name.
+            answer: the fields of the answer. Those that are not strings are left out.
+        """
+        values: Dict[str, Any] = {
+            attribute: answer[field] for attribute, field in _FIELDS.items() if isinstance(answer.get(field), str)}
+        values.update((word, sys.intern(values[word])) for word in _WORDS if type(values.get(word)) is str)
         return cls(secret_name, **values)
 
     def __eq__(self, other: object) -> bool:
@@ -66,7 +72,13 @@ class SecretInfo:
 
 
 class CacheSecretInfo:
-    """A secret as it is kept: the arguments, ``refresh_time_stamp`` in milliseconds since the epoch."""
+    """A stored secret. The arguments are the attributes.
+
+    Args:
+        stage: the version's stage.
+        refresh_time_stamp: when the secret was read, in milliseconds since the epoch.
+        secret_info: the secret.
+    """
 
     def __init__(
         self, stage: str = "ACSCurrent", refresh_time_stamp: int = 0, secret_info: Optional[SecretInfo] = None
@@ -80,5 +92,5 @@ class CacheSecretInfo:
 
 
 def answer_of(secret_info: Any) -> Dict[str, Any]:
-    """Return the answer of GetSecretValue that a ``SecretInfo`` stands for, ours or any with its attributes."""
+    """Return the fields of GetSecretValue's answer for a ``SecretInfo``, this package's or the official client's."""
     return {field: getattr(secret_info, attribute, None) or None for attribute, field in _FIELDS.items()}

@@ -1,11 +1,5 @@
-"""The base of what builds a client."""
+"""A door to ``compat.plugin_builder``: programs for the existing plugin import from this module."""
 
-from typing import Any
+from .compat.plugin_builder import SecretsMangerPluginBuilder
 
-
-class SecretsMangerPluginBuilder:
-    """Builds a client."""
-
-    def build(self) -> Any:
-        """Return the client."""
-        raise NotImplementedError("a subclass of SecretsMangerPluginBuilder defines build()")
+__all__ = ["SecretsMangerPluginBuilder"]

@@ -1,5 +1,5 @@
-"""The old path of SecretsManagerPluginCredentials."""
+"""A door to ``compat.plugin_credentials``: programs for the existing plugin import from this module."""
 
-from ..plugin_credentials import SecretsManagerPluginCredentials
+from ..compat.plugin_credentials import SecretsManagerPluginCredentials
 
 __all__ = ["SecretsManagerPluginCredentials"]

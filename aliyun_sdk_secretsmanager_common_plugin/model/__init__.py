@@ -1,1 +1,1 @@
-"""Old module paths; see the modules of the package itself."""
+"""Doors, at module paths of the existing plugin."""

@@ -1,5 +1,5 @@
-"""The old path of SecretsManagerPluginCredentialsProvider."""
+"""A door to ``compat.credentials_provider``: programs for the existing plugin import from this module."""
 
-from ..credentials_provider import SecretsManagerPluginCredentialsProvider
+from ..compat.credentials_provider import SecretsManagerPluginCredentialsProvider
 
 __all__ = ["SecretsManagerPluginCredentialsProvider"]

@@ -1,5 +1,5 @@
-"""The old path of DefaultPluginCredentialsLoader."""
+"""A door to ``compat.credentials_provider``: programs for the existing plugin import from this module."""
 
-from ..credentials_provider import DefaultPluginCredentialsLoader
+from ..compat.credentials_provider import DefaultPluginCredentialsLoader
 
 __all__ = ["DefaultPluginCredentialsLoader"]

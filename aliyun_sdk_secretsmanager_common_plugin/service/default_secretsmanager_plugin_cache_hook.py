@@ -1,5 +1,5 @@
-"""The old path of DefaultSecretsManagerPluginCacheHook."""
+"""A door to ``compat.cache_hook``: programs for the existing plugin import from this module."""
 
-from ..cache_hook import DefaultSecretsManagerPluginCacheHook
+from ..compat.cache_hook import DefaultSecretsManagerPluginCacheHook
 
 __all__ = ["DefaultSecretsManagerPluginCacheHook"]

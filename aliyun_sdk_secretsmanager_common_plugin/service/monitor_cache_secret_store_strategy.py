@@ -1,5 +1,5 @@
-"""The old path of MonitorCacheSecretStoreStrategy."""
+"""A door to ``compat.secret_store``: programs for the existing plugin import from this module."""
 
-from ..secret_store import MonitorCacheSecretStoreStrategy
+from ..compat.secret_store import MonitorCacheSecretStoreStrategy
 
 __all__ = ["MonitorCacheSecretStoreStrategy"]

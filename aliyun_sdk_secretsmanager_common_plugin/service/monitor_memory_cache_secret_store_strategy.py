@@ -1,5 +1,5 @@
-"""The old path of MonitorMemoryCacheSecretStoreStrategy and judge_secret_expired."""
+"""A door to ``compat.secret_store``: programs for the existing plugin import from this module."""
 
-from ..secret_store import MonitorMemoryCacheSecretStoreStrategy, judge_secret_expired
+from ..compat.secret_store import MonitorMemoryCacheSecretStoreStrategy, judge_secret_expired
 
 __all__ = ["MonitorMemoryCacheSecretStoreStrategy", "judge_secret_expired"]

@@ -1,5 +1,5 @@
-"""The old path of RotateAKSecretRefreshSecretStrategy and parse_next_rotation_time."""
+"""A door to ``compat.refresh_strategy``: programs for the existing plugin import from this module."""
 
-from ..refresh_strategy import RotateAKSecretRefreshSecretStrategy, parse_next_rotation_time
+from ..compat.refresh_strategy import RotateAKSecretRefreshSecretStrategy, parse_next_rotation_time
 
 __all__ = ["RotateAKSecretRefreshSecretStrategy", "parse_next_rotation_time"]

@@ -1,5 +1,5 @@
-"""The old path of SecretExchange."""
+"""A door to ``compat.credentials_provider``: programs for the existing plugin import from this module."""
 
-from ..credentials_provider import SecretExchange
+from ..compat.credentials_provider import SecretExchange
 
 __all__ = ["SecretExchange"]

@@ -1,5 +1,5 @@
-"""The old path of SecretRecoveryStrategy."""
+"""A door to ``compat.credentials_provider``: programs for the existing plugin import from this module."""
 
-from ..credentials_provider import SecretRecoveryStrategy
+from ..compat.credentials_provider import SecretRecoveryStrategy
 
 __all__ = ["SecretRecoveryStrategy"]

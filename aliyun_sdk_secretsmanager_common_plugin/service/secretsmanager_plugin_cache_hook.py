@@ -1,5 +1,5 @@
-"""The old path of SecretsManagerPluginCacheHook."""
+"""A door to ``compat.cache_hook``: programs for the existing plugin import from this module."""
 
-from ..cache_hook import SecretsManagerPluginCacheHook
+from ..compat.cache_hook import SecretsManagerPluginCacheHook
 
 __all__ = ["SecretsManagerPluginCacheHook"]

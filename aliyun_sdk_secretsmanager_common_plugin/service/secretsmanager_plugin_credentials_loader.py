@@ -1,5 +1,5 @@
-"""The old path of SecretsManagerPluginCredentialsLoader."""
+"""A door to ``compat.credentials_provider``: programs for the existing plugin import from this module."""
 
-from ..credentials_provider import SecretsManagerPluginCredentialsLoader
+from ..compat.credentials_provider import SecretsManagerPluginCredentialsLoader
 
 __all__ = ["SecretsManagerPluginCredentialsLoader"]

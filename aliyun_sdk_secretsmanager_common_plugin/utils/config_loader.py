@@ -1,4 +1,4 @@
-"""The documented path of ConfigLoader."""
+"""A door to ``settings``: programs for the existing plugin import from this module."""
 
 from ..settings import ConfigLoader
 

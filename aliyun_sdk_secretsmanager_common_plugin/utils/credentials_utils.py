@@ -1,5 +1,5 @@
-"""The old path of generate_credentials_by_secret and generate_secret_info_by_credentials."""
+"""A door to ``compat.plugin_credentials``: programs for the existing plugin import from this module."""
 
-from ..plugin_credentials import generate_credentials_by_secret, generate_secret_info_by_credentials
+from ..compat.plugin_credentials import generate_credentials_by_secret, generate_secret_info_by_credentials
 
 __all__ = ["generate_credentials_by_secret", "generate_secret_info_by_credentials"]

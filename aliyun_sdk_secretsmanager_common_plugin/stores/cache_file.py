@@ -1,4 +1,4 @@
-"""The last good keys in a file, encrypted, for a process that starts while no region of Secrets Manager answers."""
+"""An encrypted file of the last good keys. It serves a process that starts while no region answers."""
 
 import base64
 import contextlib
@@ -14,12 +14,12 @@ from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from .clock import Clock
-from .exceptions import ConfigurationError
-from .secrecy import json_object
-from .secret_info import CacheSecretInfo, SecretInfo, answer_of
-from .settings import CacheFileSettings
-from .threads import await_exit
+from ..clock import Clock
+from ..exceptions import ConfigurationError
+from ..secrecy import json_object, shown_path
+from ..secret_info import CacheSecretInfo, SecretInfo, answer_of
+from ..settings import CacheFileSettings
+from ..threads import await_exit, run_soon
 
 try:
     import fcntl
@@ -28,21 +28,24 @@ except ImportError:  # Windows
 
 logger = logging.getLogger(__name__)
 
-# What scrypt (RFC 7914) costs for a file that is made now: 32 MiB and some 0.1 s. Each file says what its own costs.
+# The cost of scrypt (RFC 7914) for a new file: 32 MiB and about 0.1 s. A file names its own cost.
 COST = {"n": 1 << 15, "r": 8, "p": 1}
-# n * r * p of a file whose cost is believed.
-LARGEST_COST = 1 << 22
-# Seconds that a write waits for those of other processes, and that are waited for a write.
+# A file with a larger n * r * p is refused: this one takes 128 MiB and about 0.4 s, in odd proportions a few seconds.
+LARGEST_COST = 1 << 20
+# Seconds that a write waits for another process, that a fork waits for a write, and that the end of a client waits for
+# a write, counted from its start.
 LOCK_TIMEOUT = 10.0
 WRITE_PATIENCE = 1.0
+END_PATIENCE = 5.0
 
 _FORMAT = b"managed-credentials cache file, format "
 _FIRST_LINE = _FORMAT + b"1\n"
 _NONCE_BYTES = 12
+_DELETE = "delete the file: a new one will be written"  # what to do, in messages
 
 
 class _Opened(NamedTuple):
-    """A cache file whose seal was found whole: its first two lines, their cipher, and the entries by secret."""
+    """The content of a cache file whose seal is intact. ``head`` is its first two lines."""
 
     head: bytes
     cipher: AESGCM
@@ -50,40 +53,41 @@ class _Opened(NamedTuple):
 
 
 class CacheFile:
-    """A recovery strategy that keeps the last key of each secret in a file, which other processes may share.
+    """A recovery strategy that stores the last key of each secret in a file, which processes may share.
 
-    The file is text. Its first line names the format, the second is a JSON object with the cost and the salt of scrypt,
-    which makes the key of the password. An object for each secret follows: its name, when it was read, and, sealed,
-    what Secrets Manager answered; then one with the seal of all lines before it. To seal is AES-256-GCM, bound to the
-    first two lines, and to the name and time of a secret.
+    The file is text. Line 1 names the format. Line 2 is a JSON object with cost and salt of scrypt, which derives the
+    encryption key from the password. Then there is a JSON object for each secret: its name, when it was read, and the
+    sealed answer of Secrets Manager. The last line seals all lines before it. Sealed means encrypted with AES-256-GCM,
+    and bound to the first two lines, the name and the time.
 
-    A thread of its own writes the file, whole, to another name beside it, and gives it its name when it is on the disk.
+    A thread of its own writes the file as a whole: first to another name, which then replaces the old file.
 
     Args:
-        settings: the file and its password.
+        settings: the path and the password.
         clock: the clocks.
 
     Raises:
-        ConfigurationError: the file is none of this package's, is not this user's alone, is damaged, or the password
-            does not open it; it is left as it is. Or its directory is missing, or the system knows no file locks.
+        ConfigurationError: the file has another format, is not only this user's, is damaged, or has another password.
+            It is left as it is. Or its directory is missing, or the system has no file locks.
     """
 
     def __init__(self, settings: CacheFileSettings, clock: Clock) -> None:
         self._path = settings.path
         self._password = settings.password
         self._clock = clock
-        # Guards what is to be written, and who writes; reentrant, since the garbage collector may run code of others.
+        # Guards what is to be written and which thread writes. Reentrant: a finalizer may run while it is held.
         self._lock = threading.RLock()
-        self._kept: Dict[str, Tuple[float, Any]] = {}  # all of this process, for a file that is made anew
+        self._kept: Dict[str, Tuple[float, Any]] = {}  # all secrets of this process, to write a deleted file anew
         self._pending: Dict[str, Tuple[float, Any]] = {}
         self._lock_file: Optional[int] = None
         self._writing = False
         self._writer: Optional[threading.Thread] = None
+        self._began = 0.0  # when the write started, by the monotonic clock
         if fcntl is None:
-            raise ConfigurationError("cache_file_path needs file locks, which this system lacks; take it out")
+            raise ConfigurationError("cache_file_path needs file locks, which this system lacks; remove the key")
         if not os.path.isdir(self._directory()):
             self._refuse("its directory does not exist; create it, or name another file in cache_file_path")
-        # scrypt takes its time, and much memory: now, rather than in an outage.
+        # Let scrypt, which takes time and memory, run now rather than during an outage.
         self._ciphers: Dict[bytes, AESGCM] = {}
         salt = base64.b64encode(os.urandom(16)).decode("ascii")
         self._new_head = _FIRST_LINE + _line(dict(COST, salt=salt))
@@ -91,18 +95,14 @@ class CacheFile:
             self._cipher(self._new_head)
 
     def keep_secret(self, secret_info: Any) -> None:
-        """Have a new secret written, soon and in another thread.
-
-        Args:
-            secret_info: the secret, a ``SecretInfo``.
-        """
+        """Write a new secret, a ``SecretInfo``, soon and in another thread."""
         with self._lock:
             self._kept[secret_info.secret_name] = self._pending[secret_info.secret_name] = (
                 self._clock.time(), secret_info)
-        self.catch_up()
+            self.catch_up()
 
     def catch_up(self) -> None:
-        """Write what is to be written, also what could not be before, or whose file was deleted, in another thread."""
+        """Write in another thread what has not been written: after a failed write, or if the file was deleted."""
         deleted = not os.path.lexists(self._path)
         with self._lock:
             if deleted and not self._writing:
@@ -111,18 +111,19 @@ class CacheFile:
                 return
             self._writing = True
             writer = threading.Thread(target=self._run, name="managed-credentials-cache-file", daemon=True)
-        try:
-            writer.start()
-        except RuntimeError as error:  # the system gives no more threads
-            self._failed({}, error)
-        else:
-            self._writer = writer
+            self._began = self._clock.monotonic()
+            try:
+                run_soon(writer)  # under the lock, so that flush() finds the writer of each kept secret
+            except RuntimeError as error:  # no more threads
+                self._failed({}, error)
+            else:
+                self._writer = writer
 
     def recover_get_secret(self, secret_name: str) -> Optional[CacheSecretInfo]:
-        """Return the secret that was kept, with the time when Secrets Manager gave it, None if there is none.
+        """Return the stored secret with the time when it was read from Secrets Manager, or None.
 
         Raises:
-            ConfigurationError: as the constructor.
+            ConfigurationError: the file cannot be used, as for the constructor.
         """
         opened = self._open()
         entry = None if opened is None else opened.entries.get(secret_name)
@@ -130,29 +131,36 @@ class CacheFile:
             return None
         answer = json_object(_unsealed(opened.cipher, entry.get("sealed"), _bound(opened.head, entry)))
         if answer is None:
-            self._refuse("the entry of secret {!r} is not what was written; delete the file".format(secret_name))
+            self._refuse("the entry of secret {!r} is damaged; {}".format(secret_name, _DELETE))
         return CacheSecretInfo("ACSCurrent", int(entry["read"] * 1000), SecretInfo.from_answer(secret_name, answer))
 
+    def flush(self) -> None:
+        """Wait for a write in progress until ``END_PATIENCE`` after its start, however many clients end together."""
+        self._await_writer(self._began + END_PATIENCE - self._clock.monotonic())
+
     def await_write(self) -> None:
-        """Wait for a write in progress, not for long."""
-        writer = self._writer
-        if writer is not None and writer is not threading.current_thread():
-            writer.join(WRITE_PATIENCE)
-            await_exit(writer)
+        """Wait for a write in progress, at most ``WRITE_PATIENCE``."""
+        self._await_writer(WRITE_PATIENCE)
 
     def after_fork_in_child(self) -> None:
-        """Leave to the parent process what it has to write."""
+        """Leave all pending writes to the parent process."""
         self._lock = threading.RLock()
         self._pending, self._writing, self._writer = {}, False, None
-        if self._lock_file is not None:  # else this process would hold the parent's lock, too
+        if self._lock_file is not None:  # it shares the parent's file lock
             os.close(self._lock_file)
             self._lock_file = None
 
     def __repr__(self) -> str:
-        return "CacheFile({!r})".format(self._path)
+        return "CacheFile({})".format(shown_path(self._path))
+
+    def _await_writer(self, seconds: float) -> None:
+        writer = self._writer
+        if writer is not None and writer is not threading.current_thread() and writer.is_alive():
+            writer.join(max(0.0, seconds))
+            await_exit(writer)
 
     def _refuse(self, problem: str) -> NoReturn:
-        raise ConfigurationError("the cache file {}: {}".format(self._path, problem))
+        raise ConfigurationError("the cache file {}: {}".format(shown_path(self._path), problem))
 
     def _directory(self) -> str:
         return os.path.dirname(os.path.abspath(self._path))
@@ -174,9 +182,9 @@ class CacheFile:
         with self._lock:
             self._pending = dict(pending, **self._pending)
             self._writing = False
-        said = isinstance(error, (OSError, RuntimeError, ConfigurationError))  # others may say what they were given
+        is_safe = isinstance(error, (OSError, RuntimeError, ConfigurationError))  # others may show their arguments
         logger.warning("the cache file %s could not be written, which is tried again at the next refresh: %s",
-                       self._path, error if said else type(error).__name__)
+                       self._path, error if is_safe else type(error).__name__)
 
     def _write(self, pending: Dict[str, Tuple[float, Any]]) -> None:
         with self._locked():
@@ -186,7 +194,7 @@ class CacheFile:
                     pending = dict(pending, **self._kept)
             head, cipher, entries = opened or _Opened(self._new_head, self._cipher(self._new_head), {})
             for name, (read, secret_info) in pending.items():
-                # Another process may have read the secret since; a time that is still to come says nothing.
+                # Another process may have stored a later read. A time in the future is not trusted.
                 if name in entries and read < entries[name]["read"] <= self._clock.time():
                     continue
                 entry = {"secret": name, "read": read}
@@ -197,7 +205,7 @@ class CacheFile:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep other processes from writing meanwhile. The lock's file stays: one made anew would be another lock."""
+        """Hold the lock that processes share. Its file is never deleted: a new file would be another lock."""
         descriptor = self._lock_file = os.open(self._path + ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             deadline = self._clock.monotonic() + LOCK_TIMEOUT
@@ -213,16 +221,16 @@ class CacheFile:
             try:
                 yield
             finally:
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child forked meanwhile has the descriptor, too
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile shares it
         finally:
             self._lock_file = None
             os.close(descriptor)
 
     def _replace(self, content: bytes) -> None:
-        """Put ``content`` in the file's place; whenever the process or the machine ends, one of the two is there."""
+        """Replace the file by ``content``. Whenever process or machine stop, the old or the new file is there."""
         new = self._path + ".new"
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(new)  # of a process that was killed here
+            os.unlink(new)  # left by a process that was killed here
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -234,83 +242,99 @@ class CacheFile:
             with contextlib.suppress(OSError):
                 os.unlink(new)
             raise
-        directory = os.open(self._directory(), os.O_RDONLY)
-        try:
-            with contextlib.suppress(OSError):  # not every file system can
+        with contextlib.suppress(OSError):  # some directories cannot be read, and some file systems cannot sync them
+            directory = os.open(self._directory(), os.O_RDONLY)
+            try:
                 os.fsync(directory)
-        finally:
-            os.close(directory)
+            finally:
+                os.close(directory)
 
     def _open(self) -> Optional[_Opened]:
-        """Return what the file holds, None where there is no file."""
+        """Return the content of the file, or None if there is no file.
+
+        Raises:
+            ConfigurationError: the file cannot be used, as for the constructor.
+        """
         content = self._content()
         if content is None:
             return None
         lines = content.splitlines(keepends=True)
         if lines[0] != _FIRST_LINE:
-            self._refuse("is of another format than 1, that of this version; delete the file: it is made anew, or name "
-                         "another in cache_file_path")
+            self._refuse("has another format than 1, the one that this version writes; {}, or name another file in "
+                         "cache_file_path".format(_DELETE))
         seal = (json_object(lines[-1]) or {}).get("seal") if lines[-1].endswith(b"\n") else None
         if len(lines) < 3 or seal is None:
-            self._refuse("is cut: its end is missing; delete the file: it is made anew")
+            self._refuse("is truncated; " + _DELETE)
         head = b"".join(lines[:2])
         cipher = self._cipher(head)
         if _unsealed(cipher, seal, b"".join(lines[:-1])) is None:
             self._refuse("the password does not open it, or it is damaged; give the password that it was written with, "
-                         "or delete the file: it is made anew")
-        entries = map(json.loads, [line.decode("ascii") for line in lines[2:-1]])
+                         "or " + _DELETE)
+        entries = [json_object(line) or {} for line in lines[2:-1]]
+        if not all(isinstance(entry.get("secret"), str) and _is_time(entry.get("read")) for entry in entries):
+            self._refuse("an entry is damaged; " + _DELETE)
         return _Opened(head, cipher, {entry["secret"]: entry for entry in entries})
 
     def _content(self) -> Optional[bytes]:
-        """Return the bytes of the file, None where there is no file; only of one that is this user's alone."""
+        """Return the bytes of the file, or None if there is no file."""
         try:
-            # Not to hang on a pipe.
+            # O_NONBLOCK: a pipe would hang.
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
         except OSError as error:
             problem = "is a symbolic link; name the file itself in cache_file_path" if error.errno == errno.ELOOP \
                 else "cannot be read ({})".format(error.strerror)
+        except ValueError:
+            problem = "no file can have this name; name another file in cache_file_path"
         else:
             return self._content_of(descriptor)
         self._refuse(problem)
 
     def _content_of(self, descriptor: int) -> bytes:
+        """Return the bytes of an open file of this package, if nobody but this user can read or write it."""
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
-            self._refuse("is no regular file; name another in cache_file_path")
+            self._refuse("is not a regular file; name another file in cache_file_path")
         with os.fdopen(descriptor, "rb") as file:
             first_line = file.readline(len(_FIRST_LINE) + 10)
             if not first_line.startswith(_FORMAT):
-                self._refuse("is no cache file of this package; name another in cache_file_path")
+                self._refuse("is not a cache file of this package; name another file in cache_file_path")
             if status.st_uid != os.geteuid():
-                self._refuse("belongs to the user {}, and this process is of the user {}; name another in "
+                self._refuse("belongs to user {}, but this process runs as user {}; name another file in "
                              "cache_file_path".format(status.st_uid, os.geteuid()))
             if stat.S_IMODE(status.st_mode) & 0o077:
-                self._refuse("can be read or written by others than its owner (mode {:o}); take that from them (chmod "
-                             "600), or delete the file: it is made anew".format(stat.S_IMODE(status.st_mode)))
+                self._refuse("other users can read or write it (mode {:o}); run chmod 600 on it, or {}".format(
+                    stat.S_IMODE(status.st_mode), _DELETE))
             return first_line + file.read()
 
     def _cipher(self, head: bytes) -> AESGCM:
-        """Return the cipher whose key the password makes with the salt in ``head``; that of the last one is at hand."""
+        """Return the cipher for the cost and salt in ``head``. The last one is cached, since scrypt is slow."""
         cipher = self._ciphers.get(head)
         if cipher is None:
             try:
-                said = json_object(head[len(_FIRST_LINE):]) or {}
-                n, r, p, salt = said["n"], said["r"], said["p"], base64.b64decode(said["salt"], validate=True)
-                believed = 0 < n * r * p <= LARGEST_COST
-                scrypt = Scrypt(salt, 32, n, r, p) if believed else None
+                fields = json_object(head[len(_FIRST_LINE):]) or {}
+                cost, salt = [fields[name] for name in "nrp"], base64.b64decode(fields["salt"], validate=True)
+                n, r, p = cost
+                if all(type(each) is int and each > 0 for each in cost) and n * r * p <= LARGEST_COST:
+                    # An environment variable may hold bytes that are no UTF-8.
+                    cipher = AESGCM(Scrypt(salt, 32, n, r, p).derive(self._password.encode("utf-8", "surrogateescape")))
             except UnsupportedAlgorithm:
-                self._refuse("the OpenSSL of this Python has no scrypt; take cache_file_path out")
+                self._refuse("the OpenSSL of this Python has no scrypt; remove cache_file_path")
+            except MemoryError:  # OpenSSL reports this also for an n that is too large for r
+                self._refuse("scrypt cannot get the memory that it needs (n={}, r={}, p={}); give the process more, "
+                             "or {}".format(n, r, p, _DELETE))
             except (KeyError, TypeError, ValueError):
-                scrypt = None
-            if scrypt is None:
-                self._refuse("its second line is damaged; delete the file: it is made anew")
-            # An environment variable may hold what is no UTF-8.
-            cipher = AESGCM(scrypt.derive(self._password.encode("utf-8", "surrogateescape")))
+                pass
+            if cipher is None:
+                self._refuse("its second line is damaged; " + _DELETE)
             self._ciphers = {head: cipher}
         return cipher
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value < 1e12  # not NaN
 
 
 def _line(value: Dict[str, Any]) -> bytes:
@@ -318,7 +342,7 @@ def _line(value: Dict[str, Any]) -> bytes:
 
 
 def _bound(head: bytes, entry: Dict[str, Any]) -> bytes:
-    """Return what the answer in an entry is bound to: it opens in no other entry, and in no other file."""
+    """Return the associated data that binds an entry's answer to its file, name and time."""
     return head + json.dumps([entry["secret"], entry["read"]]).encode("ascii")
 
 
@@ -328,7 +352,7 @@ def _sealed(cipher: AESGCM, data: bytes, bound: bytes) -> str:
 
 
 def _unsealed(cipher: AESGCM, text: Any, bound: bytes) -> Optional[bytes]:
-    """Return what was sealed, None where it, or what it is bound to, is not as it was."""
+    """Return the sealed data, or None if it or its associated data was changed."""
     try:
         sealed = base64.b64decode(text, validate=True)
         return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound)

@@ -1,19 +1,15 @@
-"""The part of Protocol Buffers' wire format that the dedicated gateway needs: messages of texts and flags.
+"""The part of the Protocol Buffers wire format that the dedicated gateway needs: strings and booleans.
 
 https://protobuf.dev/programming-guides/encoding
 """
 
 from typing import Dict, Iterable, Iterator, List, Mapping, Tuple, Union
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
 
 
 def encode(fields: Mapping[int, Union[str, bool]]) -> bytes:
-    """Return a message.
-
-    Args:
-        fields: texts and flags by field number; empty texts and False, being the defaults, are left out.
-    """
+    """Return a message of ``fields``, by field number. Empty strings and False are defaults, and are left out."""
     message = b""
     for number, value in sorted(fields.items()):
         if value is True:
@@ -25,14 +21,14 @@ def encode(fields: Mapping[int, Union[str, bool]]) -> bytes:
 
 
 def decode(message: bytes, numbers: Iterable[int]) -> Dict[int, List[str]]:
-    """Return the texts of a message by field number, each as often as it is there.
+    """Return the strings in a message by field number. A repeated field has several.
 
     Args:
-        message: as it was sent.
-        numbers: the fields that are texts; all others are skipped.
+        message: the encoded message.
+        numbers: the fields that are strings. All others are skipped.
 
     Raises:
-        ValueError: it is no message of this kind.
+        ValueError: the message is malformed.
     """
     texts: Dict[int, List[str]] = {}
     for number, content in _contents(message):
@@ -42,6 +38,7 @@ def decode(message: bytes, numbers: Iterable[int]) -> Dict[int, List[str]]:
 
 
 def _contents(message: bytes) -> Iterator[Tuple[int, bytes]]:
+    """Yield the number and the content of each field of bytes."""
     at = 0
     while at < len(message):
         tag, at = _read_varint(message, at)
@@ -70,6 +67,7 @@ def _varint(value: int) -> bytes:
 
 
 def _read_varint(message: bytes, at: int) -> Tuple[int, int]:
+    """Return the number at a position, and the position after it."""
     value = 0
     for place in range(10):
         if at + place >= len(message):

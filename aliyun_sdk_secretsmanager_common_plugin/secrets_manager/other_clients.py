@@ -1,4 +1,4 @@
-"""Secrets through a client that is not ours: ``aliyun-secret-manager-client``, or one that the program hands in."""
+"""Secrets read through another client: ``aliyun-secret-manager-client``, or one that the program hands in."""
 
 import importlib.util
 import re
@@ -7,21 +7,19 @@ from typing import Any, Callable, Mapping, Optional, Tuple
 from aliyunsdkcore.acs_exception import error_code
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
-from .exceptions import ConfigurationError
-from .gateways import DedicatedGateway, Gateway, HttpsGateway, SharedGateway, secret_request
-from .identities import Identity, IdentityError
-from .providers import forget_sockets
-from .secrecy import filter_loggers, mask
-from .settings import DedicatedGatewaySettings, SharedGatewaySettings
-from .sockets import fresh_sockets
-from .version import USER_AGENT
-
-# (request) -> (status, headers, body, error), as the clients of the SDK answer.
-Attempt = Callable[[Any], Tuple[Any, ...]]
+from ..exceptions import ConfigurationError
+from ..identities.credentials_library import forget_sockets
+from ..identities.identity import Identity, IdentityError
+from ..secrecy import filter_loggers, mask
+from ..settings import DedicatedGatewaySettings, SharedGatewaySettings
+from ..sockets import fresh_sockets
+from ..version import USER_AGENT
+from .connections import Connections
+from .gateways import DedicatedGateway, Gateway, HttpsGateway, SharedGateway
 
 
 class _Failure(Exception):
-    """Carries an error past the official client, which would ask again for up to ten minutes if it knew it."""
+    """Wraps an error. The official client would retry for up to ten minutes if it saw the error itself."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -29,9 +27,9 @@ class _Failure(Exception):
 
 
 class _OneAttempt:
-    """What the official client asks a region with, in place of the client that it would make itself."""
+    """What the official client sends requests with, in place of an ``AcsClient`` of its own: sends each once."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Callable[[Any], Tuple[Any, ...]]) -> None:
         self._attempt = attempt
 
     def _implementation_of_do_action(self, request: Any, signer: Any) -> Tuple[Any, ...]:
@@ -46,10 +44,11 @@ class _OneAttempt:
 
 
 class _OfficialClient(HttpsGateway):
-    """A gateway that ``DefaultSecretManagerClient`` of ``aliyun-secret-manager-client`` 0.1.5 asks.
+    """A gateway that is read by the ``DefaultSecretManagerClient`` of ``aliyun-secret-manager-client`` 0.1.5.
 
-    Its ``init`` is not called: that opens a properties file of its own, in a mode that Python 3.11 took away, and reads
-    environment variables that are ours. Regions, retries, deadlines and the identity are ours too.
+    Its ``init`` is not called. It would read a properties file of its own, in a file mode that Python 3.11 removed, and
+    environment variables that have another meaning here. Regions, retries, deadlines and the identity are this
+    package's.
     """
 
     def __init__(self, region_id: str, endpoint: str, ca_file: Optional[str]) -> None:
@@ -69,36 +68,47 @@ class _OfficialClient(HttpsGateway):
         for sdk in ("aliyunsdkcore", "alibabacloud-tea"):
             filter_loggers(sdk)
 
-    def get_secret_value(self, secret_name: str, timeout: float) -> Mapping[str, Any]:
-        request = secret_request(secret_name)
+    def get_secret_value(
+        self, secret_name: str, timeout: float, connections: Optional[Connections] = None
+    ) -> Mapping[str, Any]:
+        from aliyunsdkkms.request.v20160120.GetSecretValueRequest import GetSecretValueRequest
+
+        request = GetSecretValueRequest()
+        request.set_accept_format("JSON")
+        request.set_SecretName(secret_name)
+        request.set_VersionStage("ACSCurrent")
+        request.set_FetchExtendedConfig(True)
         request.set_endpoint(self.endpoint)
         request.set_connect_timeout(timeout)
         request.set_read_timeout(timeout)
-        body, error = b"", None
+        body = b""
+        error: Optional[Exception] = None
         try:
             body = self._official.get_secret_value(request)
         except _Failure as failure:
             error = failure.error
-        # Out of the handler: the errors of the SDK hold the signed request.
+        except Exception as raised:  # the client could not parse the answer
+            error = raised
+        # Raised outside of the handler: the SDK's errors hold the signed request.
         if isinstance(error, ServerException):
-            self._raise_refusal(secret_name, error.get_http_status(), _refusal(error),
+            raise self._refusal(secret_name, error.get_http_status(), _fields_of(error),
                                 request.get_query_params().get("SecurityToken", ""))
         if isinstance(error, IdentityError):
             raise error
         if error is not None:
-            raise self._no_answer(secret_name, _reason(error))
-        answer = self.parse(body)
-        if not answer.get("SecretData"):  # empty where protobuf could make nothing of the answer
-            raise self._unreadable(secret_name, 200)
-        return answer
+            raise self._no_answer(secret_name, _shown(error))
+        return self._checked(secret_name, self.parse(body))
+
+    def prepare(self) -> None:
+        """Do nothing: the official client loads the CAs itself."""
 
     def attempt(self, request: Any) -> Tuple[Any, ...]:
-        """Send ``request``, once, and return status, headers, body and error."""
+        """Send ``request`` once. Return status, headers, body and error, as clients of the SDK do."""
         raise NotImplementedError
 
 
 class OfficialSharedGateway(SharedGateway, _OfficialClient):
-    """The shared gateway of a region, through the official client.
+    """The shared gateway of a region, read through the official client.
 
     Args:
         settings: region, endpoint and CA file.
@@ -112,8 +122,8 @@ class OfficialSharedGateway(SharedGateway, _OfficialClient):
         super().__init__(settings, identity)
         from aliyunsdkcore.client import AcsClient
 
-        # It wants a key of its own, which signs nothing.
-        self._client = AcsClient("none", "none", self.region_id, auto_retry=False, verify=self.verify)
+        # It insists on a key, which signs nothing.
+        self._client = AcsClient("none", "none", self.region_id, auto_retry=False, verify=self.tls.ca or False)
         self._client.set_user_agent(USER_AGENT)
 
     def attempt(self, request: Any) -> Tuple[Any, ...]:
@@ -126,16 +136,16 @@ class OfficialSharedGateway(SharedGateway, _OfficialClient):
 
 
 class OfficialDedicatedGateway(DedicatedGateway, _OfficialClient):
-    """The dedicated gateway of a KMS instance, through the official client.
+    """The dedicated gateway of a KMS instance, read through the official client.
 
     Args:
-        settings: region, endpoint, client key and CA file; the client trusts the system's CAs beside that.
+        settings: region, endpoint, client key and CA file. The official client trusts the system's CAs too.
 
     Raises:
         ConfigurationError: the extra is missing, or the client key cannot be opened.
     """
 
-    # The official client translates the answers to those of the shared gateway.
+    # The official client translates answers to the format of the shared gateway.
     parse = SharedGateway.parse
 
     def __init__(self, settings: DedicatedGatewaySettings) -> None:
@@ -143,6 +153,8 @@ class OfficialDedicatedGateway(DedicatedGateway, _OfficialClient):
         from alibaba_cloud_secretsmanager_client.model.dkms_config import DKmsConfig
         from alibabacloud_dkms_transfer.kms_transfer_acs_client import KmsTransferAcsClient
 
+        # This is its name for "Unauthorized".
+        self.remedies += (("InvalidAccessKeyId.NotFound", self._check_the_client_key),)
         config = DKmsConfig()
         config.region_id = self.region_id
         config.endpoint = self.endpoint
@@ -155,11 +167,11 @@ class OfficialDedicatedGateway(DedicatedGateway, _OfficialClient):
         from openapi_util.models import RuntimeOptions
 
         milliseconds = max(1, int(request.get_read_timeout() * 1000))
-        # Asked by itself, since KmsTransferAcsClient would ask up to four times.
+        # The handler is called by itself: KmsTransferAcsClient would send up to four times.
         answer: Tuple[Any, ...] = self._handler.handler_dkms_request_with_options(request, RuntimeOptions(
             autoretry=False,
-            ignore_ssl=not self.verify,
-            verify=self.verify,
+            ignore_ssl=self.tls.ca is None,
+            verify=self.tls.ca or False,
             connect_timeout=milliseconds,
             read_timeout=milliseconds,
         ))
@@ -169,17 +181,14 @@ class OfficialDedicatedGateway(DedicatedGateway, _OfficialClient):
         super().after_fork_in_child()
         forget_sockets()
 
-    def _remedy(self, code: str) -> str:
-        return super()._remedy("Unauthorized" if code == "InvalidAccessKeyId.NotFound" else code)
-
 
 class HandedInClient(Gateway):
     """A client of the program's own.
 
     Args:
-        client: a ``SecretManagerCacheClient`` of ``aliyun-secret-manager-client``, or anything with
-            ``get_secret_info(name)``, whose results have ``secret_value`` and perhaps ``secret_type``, ``version_id``
-            and ``next_rotation_date``. One that keeps secrets has ``refresh_now(name)`` too.
+        client: a ``SecretManagerCacheClient`` of ``aliyun-secret-manager-client``, or any object with a method
+            ``get_secret_info(name)``. What that returns has ``secret_value``, and may have ``secret_type``,
+            ``version_id`` and ``next_rotation_date``. A client that caches secrets has ``refresh_now(name)`` as well.
 
     Raises:
         ConfigurationError: it has no ``get_secret_info``.
@@ -193,23 +202,25 @@ class HandedInClient(Gateway):
                 "aliyun-secret-manager-client, or an object that has it".format(self._name))
         self._client = client
 
-    def get_secret_value(self, secret_name: str, timeout: float) -> Mapping[str, Any]:
+    def get_secret_value(
+        self, secret_name: str, timeout: float, connections: Optional[Connections] = None
+    ) -> Mapping[str, Any]:
         secret: Any = None
         error: Optional[Exception] = None
         try:
-            # Whoever asks has cached what the client may have cached as well. It fails by returning False.
+            # The client may have cached the very version that is asked about. A failed refresh_now returns False.
             getattr(self._client, "refresh_now", lambda name: True)(secret_name)
             secret = self._client.get_secret_info(secret_name)
         except Exception as raised:
             error = raised
-        # Out of the handler: the errors of the SDK, and those before them, may hold the signed request.
+        # Raised outside of the handler: the SDK's errors, and their chains, may hold the signed request.
         if isinstance(error, ServerException):
             problem = "failed: " + mask(str(error.get_error_msg()))
             raise ServerException(error.get_error_code(), self._about(secret_name, problem), error.get_http_status(),
                                   error.get_request_id())
         if error is not None:
             code = error.get_error_code() if isinstance(error, ClientException) else error_code.SDK_UNKNOWN_SERVER_ERROR
-            raise ClientException(code, self._about(secret_name, "failed: " + _reason(error)))
+            raise ClientException(code, self._about(secret_name, "failed: " + _shown(error)))
         if not isinstance(getattr(secret, "secret_value", None), str):
             raise ClientException(error_code.SDK_UNKNOWN_SERVER_ERROR, self._about(
                 secret_name, "gave {}; it must return an object whose secret_value is the secret's text".format(
@@ -232,15 +243,15 @@ class HandedInClient(Gateway):
         return "HandedInClient({})".format(self._name)
 
 
-def _refusal(error: ServerException) -> Mapping[str, Any]:
-    """Return Code, Message and RequestId of the service's error, none where the client could not read it."""
+def _fields_of(error: ServerException) -> Mapping[str, Any]:
+    """Return Code, Message and RequestId of a service's error, none if the client could not read it."""
     if error.get_error_code() in ("", error_code.SDK_UNKNOWN_SERVER_ERROR):
         return {}
     return {"Code": error.get_error_code(), "Message": error.get_error_msg(), "RequestId": error.get_request_id()}
 
 
-def _reason(error: Exception) -> str:
-    """Return what an error says, without queries, which hold tokens and signatures; its name where it is unknown."""
+def _shown(error: Exception) -> str:
+    """Return an error's text without queries, which hold tokens and signatures. Of unknown errors return the name."""
     if not isinstance(error, ClientException):
         return type(error).__name__
     return mask(re.sub(r"\?\S*", "", str(error.get_error_msg())))

@@ -1,36 +1,36 @@
-"""The managed credentials of a program's own loader: its strategies say what is asked, when, and how often."""
+"""The managed credentials that a program's loader configures. Its strategies decide when secrets are read."""
 
-import itertools
 import json
 import logging
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
-from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
-
-from .access_key import AccessKey, parse_secret
-from .ak_expire_handler import AKExpireHandler
+from ..access_key import AccessKey, epoch_or_none, parse_secret
+from ..ak_expire_handler import AKExpireHandler
+from ..exceptions import ConfigurationError
+from ..keeper import FIRST_READ
+from ..lease import Lease
+from ..managed_credentials import ManagedCredentials
+from ..secrecy import shown_secret_name
+from ..secret_info import CacheSecretInfo, answer_of
+from ..secrets_manager import Connections
+from ..settings import ClientKeySettings, DedicatedGatewaySettings, IdentitySettings, Settings, settings_from
 from .backoff_strategy import FullJitterBackoffStrategy
 from .cache_hook import DefaultSecretsManagerPluginCacheHook
-from .clock import Clock
 from .credentials_provider import SecretExchange, SecretRecoveryStrategy
-from .exceptions import ConfigurationError
-from .lease import Lease
-from .managed_credentials import ManagedCredentials
 from .refresh_strategy import RotateAKSecretRefreshSecretStrategy
-from .secret_info import CacheSecretInfo, answer_of
 from .secret_store import MonitorMemoryCacheSecretStoreStrategy
-from .secrets_manager import Fetched, LateAnswer, is_worth_a_region, next_start
-from .settings import ClientKeySettings, DedicatedGatewaySettings, IdentitySettings, Settings, settings_from
 
 logger = logging.getLogger(__name__)
 
-# How long a secret is good that says nothing, in milliseconds.
+# The most attempts of a first read that are planned, even for a backoff strategy that never gives up.
+MOST_ATTEMPTS = 100
+# How long a secret is valid if neither it nor a strategy says so, in milliseconds.
 _TTL = 60 * 60 * 1000.0
 
 _STS_KEY_PAIR = {
     "credentials_access_key_id": "sts_access_key_id", "credentials_access_secret": "sts_access_key_secret"
 }
-# By class: the credentials_type, and the attribute behind each of its keys.
+# By class of aliyunsdkcore.auth.credentials: the credentials_type, and the attribute for each of its keys.
 _IDENTITIES: Dict[str, Tuple[str, Dict[str, str]]] = {
     "AccessKeyCredential": (
         "ak",
@@ -43,14 +43,13 @@ _IDENTITIES: Dict[str, Tuple[str, Dict[str, str]]] = {
     ),
     "EcsRamRoleCredential": ("ecs_ram_role", {"credentials_role_name": "role_name"}),
 }
-_clock = Clock()
 
 
 class Strategies:
-    """Those of a provider, with the default for what it leaves out.
+    """The strategies of a provider, with defaults for those that it leaves out.
 
     Args:
-        provider: what a loader gave; None takes all defaults.
+        provider: the ``SecretsManagerPluginCredentialsProvider`` of a loader, or None for all defaults.
     """
 
     def __init__(self, provider: Any = None) -> None:
@@ -63,51 +62,52 @@ class Strategies:
         self.refresh = getattr(provider, "refresh_secret_strategy", None)
 
     def init(self) -> None:
-        """Let them begin."""
+        """Initialize all strategies."""
         for strategy in (self.backoff, self.store, self.refresh, self.hook):
             if strategy is not None:
                 strategy.init()
 
     def close(self) -> None:
-        """Let them end."""
+        """Close all strategies. An error is logged."""
         for strategy in (self.store, self.refresh, self.hook):
             if strategy is not None:
                 try:
                     strategy.close()
                 except Exception as error:
-                    # Without the traceback and the text: they may hold what the strategy kept.
+                    # Neither text nor traceback is logged: they may show a secret.
                     logger.error("%s could not be closed: %s", type(strategy).__name__, type(error).__name__)
 
     def secret_name(self, user_secret_name: str) -> str:
-        """Return the name in Secrets Manager.
+        """Return the name in Secrets Manager for a program's name of a secret.
 
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: there is no such name.
         """
         name = self.exchange.exchange_secret_name(user_secret_name) if user_secret_name else ""
         if not name:
-            raise ConfigurationError("secret_name is {!r}, which {} takes to no secret; give the name of one".format(
-                user_secret_name, type(self.exchange).__name__))
+            shown = shown_secret_name(user_secret_name) if isinstance(user_secret_name, str) else user_secret_name
+            raise ConfigurationError(
+                "secret_name is {!r}, for which {} returns no name in Secrets Manager; name a secret".format(
+                    shown, type(self.exchange).__name__))
         return name
 
 
 class ProvidedCredentials(ManagedCredentials):
-    """The managed credentials that a ``SecretsManagerPluginCredentialsProvider`` describes.
+    """The managed credentials that a ``SecretsManagerPluginCredentialsProvider`` configures.
 
     Args:
-        provider: who asks, where, and the strategies.
+        provider: the identity, the gateways and the strategies.
 
     Raises:
-        ConfigurationError: who asks, or where, is missing or wrong.
+        ConfigurationError: the identity or a gateway is missing or wrong.
     """
 
     def __init__(self, provider: Any) -> None:
         self.strategies = Strategies(provider)
-        # When the refresh strategy wants each secret to be read again, in seconds since the epoch.
-        self._due: Dict[str, float] = {}
+        self._was_read: Set[str] = set()  # secrets for which the store strategy is no longer asked
         credentials = provider.credentials
         handed_in = credentials if credentials is not None and not _is_described(credentials) else None
-        super().__init__(_settings_of(provider), self._fetch, handed_in, recovery=_RecoveryOfHook(self.strategies.hook))
+        super().__init__(_settings_of(provider), identity=handed_in, recovery=_RecoveryOfHook(self.strategies.hook))
 
     def lease(
         self,
@@ -117,93 +117,84 @@ class ProvidedCredentials(ManagedCredentials):
         after_fork: Callable[[Any], None],
         wait: bool = True,
     ) -> Lease:
-        """As the base class, with the program's name of the secret."""
+        """Return a lease as the base class does, for the program's name of a secret.
+
+        Args:
+            client: as for the base class, like ``handler``, ``after_fork`` and ``wait``.
+            secret_name: the program's name, which the ``SecretExchange`` translates.
+
+        Raises:
+            ConfigurationError: there is no such name, or an argument is wrong as for the base class.
+            ServerException, ClientException, SecretFormatError: the secret cannot be read.
+        """
         return super().lease(client, self.strategies.secret_name(secret_name), handler, after_fork, wait)
 
-    def _fetch(self, name: str, timeout: float, retry: bool, late: LateAnswer) -> Fetched:
-        if retry:
-            return self._first_read(name, timeout, late)
-        return self._ask(name, timeout, late)
+    def _delays(self) -> Sequence[float]:
+        """Return the waits of the backoff strategy between the attempts of a first read, in seconds."""
+        delays: List[float] = []
+        for attempt in range(MOST_ATTEMPTS):
+            delay = self.strategies.backoff.get_wait_time_exponential(attempt) / 1000.0
+            if delay < 0:
+                break
+            delays.append(delay)
+        return delays
 
-    def _ask(self, name: str, timeout: float, late: LateAnswer) -> Fetched:
-        def planned(name: str, fetched: Fetched) -> None:
-            self._plan(name, fetched.key)
-            late(name, fetched)
+    def _read(
+        self, gateway: Any, secret_name: str, seconds: float, purpose: str, connections: Connections
+    ) -> Tuple[AccessKey, Optional[float], bool]:
+        if purpose == FIRST_READ and secret_name not in self._was_read:
+            kept = self._kept(secret_name)
+            if kept is not None:
+                return kept
+        key = super()._read(gateway, secret_name, seconds, purpose, connections)[0]
+        return self._planned(secret_name, key, self._runtime.clock.time() * 1000)
 
-        fetched = self._secrets_manager.fetch(name, timeout, False, planned)
-        self._plan(name, fetched.key)
-        return fetched
-
-    def _first_read(self, name: str, timeout: float, late: LateAnswer) -> Fetched:
-        deadline = _clock.monotonic() + timeout
-        started = next_start()
-        kept = self._kept(name) if name not in self._due else None
-        if kept is not None:
-            self._recovered[name] = kept
-            return Fetched(started, kept)
-        attempts = itertools.count()
-        while True:
-            try:
-                return self._ask(name, deadline - _clock.monotonic(), late)
-            except (ServerException, ClientException) as error:
-                if not is_worth_a_region(error):
-                    raise
-                wait = self.strategies.backoff.get_wait_time_exponential(next(attempts)) / 1000.0
-                if not 0 <= wait < deadline - _clock.monotonic():
-                    raise
-            _clock.sleep(wait)
-
-    def _kept(self, name: str) -> Optional[AccessKey]:
-        """Return the key that the store strategy kept from an earlier process, if it is still good."""
+    def _kept(self, name: str) -> Optional[Tuple[AccessKey, Optional[float], bool]]:
+        """Return the key that an earlier process stored, if it is still valid."""
         strategy = self.strategies.refresh
         try:
             cached = self.strategies.store.get_cache_secret_info(name)
             if cached is None:
                 return None
             ttl = strategy.parse_ttl(cached.secret_info) if strategy is not None else 0
-            if _clock.time() * 1000 - cached.refresh_time_stamp > (ttl if ttl > 0 else _TTL):
+            read = epoch_or_none(cached.refresh_time_stamp)
+            if read is None or (self._runtime.clock.time() - read) * 1000 > (ttl if ttl > 0 else _TTL):
                 return None
             key = parse_secret(name, answer_of(self.strategies.hook.get(cached)))
         except Exception as error:
-            # Without the traceback and the text: they may hold what the store kept.
+            # Neither text nor traceback is logged: they may show a secret.
             logger.error("secret %r: the store strategy failed with %s; Secrets Manager is asked", name,
                          type(error).__name__)
             return None
-        self._plan(name, key, cached.refresh_time_stamp)
-        return key
+        return self._planned(name, key, cached.refresh_time_stamp)
 
-    def _plan(self, name: str, key: AccessKey, read: Optional[float] = None) -> None:
-        """Ask the refresh strategy when to read a secret again that was read at ``read``, in milliseconds."""
+    def _planned(self, name: str, key: AccessKey, read: float) -> Tuple[AccessKey, Optional[float], bool]:
+        """Return a key that was read at ``read`` (milliseconds), and when the refresh strategy wants the next read."""
+        self._was_read.add(name)
         strategy = self.strategies.refresh
         if strategy is None:
-            return
-        read = _clock.time() * 1000 if read is None else read
+            return key, None, True
+        # The default strategy knows neither refresh_interval nor when a token expires.
+        may_be_earlier = type(strategy) is RotateAKSecretRefreshSecretStrategy
         try:
             due = strategy.parse_next_execute_time(CacheSecretInfo("ACSCurrent", int(read), key.secret_info))
             if due <= 0:
                 due = strategy.get_next_execute_time(name, _TTL, int(read))
-            self._due[name] = due / 1000.0
+            return key, due / 1000.0, may_be_earlier
         except Exception as error:
-            self._due[name] = 0.0
             logger.error("secret %r: %s failed with %s; the secret is read again after refresh_interval", name,
                          type(strategy).__name__, type(error).__name__)
-
-    def _schedule(self, secret_name: str, seconds: float) -> None:
-        # Once the time is there, a refresh that failed comes again as it does without a strategy.
-        wanted = self._due.get(secret_name, 0.0) - _clock.time()
-        if type(self.strategies.refresh) is RotateAKSecretRefreshSecretStrategy:
-            wanted = min(wanted, seconds)  # it knows neither refresh_interval nor when a token ends
-        super()._schedule(secret_name, wanted if wanted > 0 else seconds)
+            return key, 0.0, may_be_earlier
 
 
 class _RecoveryOfHook:
-    """The recovery strategy behind a hook, which may have an answer of its own."""
+    """A recovery strategy that asks the hook, which may override its own recovery strategy."""
 
     def __init__(self, hook: Any) -> None:
         self._hook = hook
 
     def keep_secret(self, secret_info: Any) -> None:
-        # Strategies of 0.1.4 do not have it.
+        # Strategies for plugin 0.1.4 do not have keep_secret.
         keep = getattr(getattr(self._hook, "secret_recover_strategy", None), "keep_secret", None)
         if keep is not None:
             keep(secret_info)
@@ -213,7 +204,7 @@ class _RecoveryOfHook:
 
 
 def _settings_of(provider: Any) -> Settings:
-    """Return the settings of a provider, checked as those of a properties file."""
+    """Return the settings of a provider, checked like those of a properties file."""
     credentials, instances = provider.credentials, provider.dkms_configs_dict or {}
     keys = _keys_of(credentials)
     regions = [
@@ -223,7 +214,7 @@ def _settings_of(provider: Any) -> Settings:
             "vpc": bool(region.vpc),
             "caFilePath": getattr(region, "ca_file_path", None),
         }
-        # 0.1.4 has the dedicated gateways in the list, too.
+        # Plugin 0.1.4 lists the dedicated gateways here too.
         for region in provider.region_info_list or () if region not in instances
     ]
     if regions:
@@ -241,12 +232,12 @@ def _settings_of(provider: Any) -> Settings:
 
 
 def _is_described(credentials: Any) -> bool:
-    """Return whether settings can say who asks; else the object itself gives credentials."""
+    """Return whether settings can describe the credentials. If not, they are an identity of the program's own."""
     return isinstance(credentials, IdentitySettings) or bool(_keys_of(credentials))
 
 
 def _keys_of(credentials: Any) -> Dict[str, str]:
-    """Return the keys of a properties file for a credential of ``aliyunsdkcore.auth.credentials``."""
+    """Return a credential of ``aliyunsdkcore.auth.credentials`` as keys of a properties file."""
     for name in [each.__name__ for each in type(credentials).__mro__]:
         if name in _IDENTITIES:
             credentials_type, keys = _IDENTITIES[name]
@@ -256,7 +247,7 @@ def _keys_of(credentials: Any) -> Dict[str, str]:
 
 
 def _dedicated_gateway(config: Any) -> DedicatedGatewaySettings:
-    """Return the dedicated gateway of a ``DKmsConfig``; those of a properties file are there already."""
+    """Return the settings of a ``DKmsConfig``, or of a dedicated gateway from the properties file."""
     if isinstance(config, DedicatedGatewaySettings):
         return config
     return DedicatedGatewaySettings(

@@ -1,14 +1,14 @@
-"""What the plugins' class methods for making and closing clients share."""
+"""The base of the plugin managers, which make and close clients by class methods."""
 
 import weakref
 from typing import Any, Type
 
-from .aliyun_sdk_secretsmanager_plugins_manager import AliyunSdkSecretsManagerPluginsManager
-from .secretsmanager_plugin_credential_updater import SecretsMangerPluginCredentialUpdater
+from .credential_updater import SecretsMangerPluginCredentialUpdater
+from .plugins_manager import AliyunSdkSecretsManagerPluginsManager
 
 
 class SdkPluginManager:
-    """Closes the clients of one SDK. A subclass makes them, names their class, and keeps them in ``_clients``."""
+    """Closes the clients of one SDK. A subclass makes them, and adds them to ``_clients``."""
 
     _client_class: Type[Any]
     _updater_class: Type[SecretsMangerPluginCredentialUpdater]
@@ -16,7 +16,12 @@ class SdkPluginManager:
 
     @classmethod
     def close_client(cls, client: Any, secret_name: str) -> None:
-        """Shut a client down."""
+        """Shut a client down.
+
+        Args:
+            client: a client that this class or the program made.
+            secret_name: the program's name of the secret.
+        """
         if isinstance(client, cls._client_class):
             client.shutdown()
         else:
@@ -25,7 +30,7 @@ class SdkPluginManager:
 
     @classmethod
     def destroy(cls) -> None:
-        """Shut all clients down that came from here."""
+        """Shut down all clients that this class made."""
         for client in list(cls._clients):
             client.shutdown()
         AliyunSdkSecretsManagerPluginsManager.close_secretsmanager_plugin_updater_and_client_by_updater(
@@ -33,7 +38,7 @@ class SdkPluginManager:
 
     @staticmethod
     def _keep_up_to_date(updater: SecretsMangerPluginCredentialUpdater, secret_name: str) -> None:
-        """Let ``updater`` give its client the current key, and every new one."""
+        """Let ``updater`` give its client the current key and every new one."""
         plugin = AliyunSdkSecretsManagerPluginsManager.get_aliyun_sdk_secretsmanager_plugin()
         name = plugin.get_secret_name(secret_name)
         plugin.register(name, updater)

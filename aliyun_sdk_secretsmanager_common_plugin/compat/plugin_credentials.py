@@ -1,4 +1,4 @@
-"""Id and secret in a secret's value, as plugins of their own read them, and a secret made of them."""
+"""An AccessKey parsed from a secret's value, and a secret made of an AccessKey, as other plugins use them."""
 
 import json
 import sys
@@ -6,23 +6,23 @@ import time
 import uuid
 from typing import Any, Optional
 
-from .access_key import DATE, epoch
-from .exceptions import SecretFormatError
-from .secrecy import json_object, mask_access_key_id
-from .secret_info import SecretInfo
+from ..access_key import DATE, can_be_sent, epoch
+from ..exceptions import SecretFormatError
+from ..secrecy import json_object, mask_access_key_id
+from ..secret_info import SecretInfo
 
 _DAY = 24 * 60 * 60
 _NO_TIMESTAMP = -1
 
 
 class SecretsManagerPluginCredentials:
-    """An AccessKey, its times in milliseconds since the epoch; the secret is never in ``repr``.
+    """An AccessKey with times in milliseconds since the epoch. ``repr`` does not show the secret.
 
     Args:
         access_key_id: the id.
         access_key_secret: the secret.
-        expire_timestamp: when it ends, -1 if it does not.
-        generate_timestamp: when it was made.
+        expire_timestamp: when the key expires; -1 for never.
+        generate_timestamp: when the key was created.
 
     Raises:
         ValueError: the id or the secret is empty.
@@ -52,12 +52,13 @@ def generate_credentials_by_secret(secret_data: Optional[str]) -> SecretsManager
     """Return the AccessKey in a secret's value.
 
     Args:
-        secret_data: ``{"AccessKeyId", "AccessKeySecret"[, "ExpireTimestamp", "GenerateTimestamp"]}``, a JSON text, with
-            dates or milliseconds.
+        secret_data: the JSON text of an object with ``AccessKeyId`` and ``AccessKeySecret``, and perhaps
+            ``ExpireTimestamp`` and ``GenerateTimestamp``, each a date or milliseconds.
 
     Raises:
-        SecretFormatError: it is empty, no JSON object, or lacks a key; the message does not show it.
-        ValueError: a time is none.
+        SecretFormatError: it is empty, is no JSON object, lacks a field, or has one that no request can be signed with.
+            The message never shows a value.
+        ValueError: a time is neither a date nor milliseconds.
     """
     if not secret_data:
         raise SecretFormatError("the secret's value is empty; give the value of a managed RAM credential")
@@ -67,6 +68,12 @@ def generate_credentials_by_secret(secret_data: Optional[str]) -> SecretsManager
             'the secret\'s value is no JSON object with AccessKeyId and AccessKeySecret; give that of a managed RAM '
             "credential"
         )
+    for field in ("AccessKeyId", "AccessKeySecret"):
+        if not isinstance(data[field], str) or not can_be_sent(data[field]):
+            raise SecretFormatError(
+                "the {} in the secret's value is no text, or has a line end, another control character, or one that is "
+                "not ASCII; check the secret in Secrets Manager".format(field)
+            )
     expire_timestamp, generate_timestamp = (
         default if data.get(field) is None else _milliseconds_of(data[field])
         for field, default in (("ExpireTimestamp", _NO_TIMESTAMP), ("GenerateTimestamp", sys.maxsize))
@@ -77,11 +84,13 @@ def generate_credentials_by_secret(secret_data: Optional[str]) -> SecretsManager
 
 
 def generate_secret_info_by_credentials(secretsmanager_credentials: Any, secret_name: str) -> SecretInfo:
-    """Return a secret of an AccessKey, as if made now and to be rotated in a day, such as for a recovery strategy.
+    """Return a secret with an AccessKey, for example for a recovery strategy.
+
+    The secret looks as if it had been created now and would be rotated in a day.
 
     Args:
-        secretsmanager_credentials: what has an ``access_key_id`` and an ``access_key_secret``.
-        secret_name: its name.
+        secretsmanager_credentials: an object with ``access_key_id`` and ``access_key_secret``.
+        secret_name: the secret's name.
 
     Raises:
         ValueError: there are no credentials.
@@ -91,7 +100,7 @@ def generate_secret_info_by_credentials(secretsmanager_credentials: Any, secret_
     now = time.time()
     return SecretInfo(
         secret_name=secret_name,
-        version_id=uuid.uuid4(),
+        version_id=str(uuid.uuid4()),
         secret_value=json.dumps({
             "AccessKeyId": secretsmanager_credentials.access_key_id,
             "AccessKeySecret": secretsmanager_credentials.access_key_secret,
@@ -109,13 +118,4 @@ def generate_secret_info_by_credentials(secretsmanager_credentials: Any, secret_
 def _milliseconds_of(timestamp: Any) -> float:
     if isinstance(timestamp, (int, float)) and not isinstance(timestamp, bool):
         return timestamp
-    return milliseconds(str(timestamp))
-
-
-def milliseconds(date: str) -> float:
-    """Return a date of Secrets Manager in milliseconds since the epoch.
-
-    Raises:
-        ValueError: it is none.
-    """
-    return epoch(date) * 1000.0
+    return epoch(str(timestamp)) * 1000.0

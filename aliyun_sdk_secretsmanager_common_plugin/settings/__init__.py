@@ -1,0 +1,29 @@
+"""The properties file and the environment, as one validated, immutable ``Settings``."""
+
+from .files import system_ca
+from .loading import ConfigLoader, load_settings, settings_from
+from .settings import (
+    CREDENTIALS_TYPES,
+    KEYS,
+    CacheFileSettings,
+    ClientKeySettings,
+    DedicatedGatewaySettings,
+    IdentitySettings,
+    Settings,
+    SharedGatewaySettings,
+)
+
+__all__ = [
+    "CREDENTIALS_TYPES",
+    "KEYS",
+    "CacheFileSettings",
+    "ClientKeySettings",
+    "ConfigLoader",
+    "DedicatedGatewaySettings",
+    "IdentitySettings",
+    "Settings",
+    "SharedGatewaySettings",
+    "load_settings",
+    "settings_from",
+    "system_ca",
+]

@@ -1,0 +1,1 @@
+"""Where keys are stored beyond the end of the process."""
