@@ -2,9 +2,12 @@
 
 import logging
 
-from .managed_client import ManagedClient, managed
-from .managed_credentials_provider import ManagedCredentialsProvider
-from .openapi_ak_expire_handler import OpenApiAkExpireHandler
+from aliyun_sdk_secretsmanager_common_plugin.plugin_kit import extra
+
+with extra("openapi", __name__, python=(3, 8)):
+    from .client import ManagedClient, managed
+    from .errors import OpenApiAkExpireHandler
+    from .provider import ManagedCredentialsProvider
 
 __all__ = ["ManagedClient", "ManagedCredentialsProvider", "OpenApiAkExpireHandler", "managed"]
 

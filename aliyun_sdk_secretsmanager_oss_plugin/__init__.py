@@ -2,11 +2,12 @@
 
 import logging
 
-from .managed_credentials_provider import ManagedCredentialsProvider
-from .oss_ak_expire_handler import OssAkExpireHandler
-from .proxy_bucket import ProxyBucket
-from .proxy_crypto_bucket import ProxyCryptoBucket
-from .proxy_service import ProxyService
+from aliyun_sdk_secretsmanager_common_plugin.plugin_kit import extra
+
+with extra("oss", __name__):
+    from .client import ProxyBucket, ProxyCryptoBucket, ProxyService
+    from .errors import OssAkExpireHandler
+    from .provider import ManagedCredentialsProvider
 
 __all__ = ["ManagedCredentialsProvider", "OssAkExpireHandler", "ProxyBucket", "ProxyCryptoBucket", "ProxyService"]
 

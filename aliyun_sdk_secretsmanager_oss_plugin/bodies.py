@@ -1,40 +1,43 @@
-"""Bodies of requests that can be sent again, whole or not at all, in the adapters of oss2."""
+"""Replayable request bodies, inside the adapters in which oss2 wraps a body."""
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from oss2 import utils
+from oss2 import http, utils
 
 from aliyun_sdk_secretsmanager_common_plugin import ReplayError, bodies
 
-# oss2 wraps a body in adapters, one in another, that count, report progress, compute the crc and encrypt: the class of
-# each, and the attribute that holds what it reads from.
+# oss2 wraps a body in nested adapters, which count, report progress, compute the crc and encrypt. For the class of each
+# adapter: the attribute that holds what the adapter reads from.
 INNER = {
     utils._BytesAndFileAdapter: "data",
     utils._FileLikeAdapter: "fileobj",
     utils._IterableAdapter: "iter",
     utils.SizedFileAdapter: "file_object",
 }
-# What an adapter changes while it is read, besides its crc.
-_STATE = ("offset", "discard", "read_all")
+# The attributes that reading changes in an adapter, besides its crc.
+_STATE = ("offset", "discard", "read_all", "progress_callback")
 
 
 class ReplayableBody(bodies.ReplayableBody):
-    """The body of a request, as it was given; ``rewind`` makes it so again.
+    """A body that ``rewind`` brings back to its first state.
 
-    The adapters are rewound, not replaced, since oss2 reads the crc of the outermost after the call. What an encrypting
-    adapter gives is kept on a tape, too, since its cipher cannot go back.
+    The adapters are rewound, not replaced, because oss2 reads the crc of the outermost one after the call. The output
+    of an encrypting adapter is kept on a tape, because its cipher cannot go back.
 
     Args:
         data: the body that oss2 is about to send.
-        buffer_bytes, spool_bytes: as the base class takes them.
+        buffer_bytes, spool_bytes: as for the base class.
 
     Attributes:
-        data: what to send instead of the given body; the same, unless it can be read only once.
+        data: the body to send: the given one, or a tape if that can be read only once.
     """
 
     def __init__(self, data: Any, buffer_bytes: int, spool_bytes: int) -> None:
+        # Each adapter with its state and, if it computes one, its crc.
         self._adapters: List[Tuple[Any, Dict[str, Any], Optional[int]]] = []
         self._outer = None
+        if not hasattr(data, "__len__") and hasattr(data, "seek") and hasattr(data, "tell"):
+            data = http._convert_request_body(data)  # oss2 does the same later: it measures seekable bodies
         inner = data
         while type(inner) in INNER and getattr(inner, "cipher_callback", None) is None:
             self._note(inner)
@@ -45,7 +48,7 @@ class ReplayableBody(bodies.ReplayableBody):
             self.data = data
 
     def rewind(self) -> Optional[ReplayError]:
-        """Make the body what it was at first, or return why that cannot be."""
+        """Bring the body back to its first state, or return an error that says why that is impossible."""
         lost = super().rewind()
         if lost is not None:
             return lost
@@ -53,17 +56,37 @@ class ReplayableBody(bodies.ReplayableBody):
             vars(adapter).update(state)
             if crc is not None:
                 adapter.crc_callback = type(adapter.crc_callback)(crc)
-            # The other adapters report how much was read before they read, so 0 at first, themselves.
             if isinstance(adapter, utils._BytesAndFileAdapter) and adapter.progress_callback is not None:
-                adapter.progress_callback(0, adapter.size)
+                adapter.progress_callback = _from_zero(adapter, adapter.progress_callback)
         return None
 
-    def _can_be_taped(self, data: Any) -> bool:
-        # requests tells the length of a bare body by these, and a tape must not have them.
-        return self._outer is not None or (
-            super()._can_be_taped(data) and not hasattr(data, "__len__") and not hasattr(data, "seek"))
+    def close(self) -> None:
+        """Release what was kept of the body."""
+        super().close()
+        for adapter, state, _ in self._adapters:
+            if "progress_callback" in state:
+                adapter.progress_callback = state["progress_callback"]
+
+    def _taped(self, data: Any, buffer_bytes: int, spool_bytes: int) -> Optional[bodies.Tape]:
+        if self._outer is None:
+            return bodies.taped_for_requests(data, buffer_bytes, spool_bytes)
+        return bodies.taped(data, buffer_bytes, spool_bytes)
 
     def _note(self, adapter: Any) -> None:
         state = {name: value for name, value in vars(adapter).items() if name in _STATE}
         crc_callback = getattr(adapter, "crc_callback", None)
         self._adapters.append((adapter, state, None if crc_callback is None else crc_callback.crc))
+
+
+def _from_zero(adapter: Any, progress_callback: Callable[[int, int], Any]) -> Callable[[int, int], Any]:
+    """Return a callback that first reports 0 bytes, as the other adapters do by themselves.
+
+    It reports when the adapter is read, so that an exception of the program's callback is raised from there.
+    """
+
+    def report(consumed: int, total: int) -> None:
+        adapter.progress_callback = progress_callback
+        progress_callback(0, total)
+        progress_callback(consumed, total)
+
+    return report

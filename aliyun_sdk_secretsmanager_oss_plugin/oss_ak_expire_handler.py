@@ -1,40 +1,5 @@
-"""What a rejected key looks like to oss2."""
+"""A door to ``errors``: programs for the existing plugin import from this module."""
 
-import base64
-import re
-from typing import Mapping, Optional
+from .errors import OssAkExpireHandler
 
-from oss2.exceptions import ServerError
-
-from aliyun_sdk_secretsmanager_common_plugin.default_ak_expire_handler import DefaultAKExpireHandler
-
-_CODE = re.compile(rb"<Code>([^<]*)</Code>")
-
-
-class OssAkExpireHandler(DefaultAKExpireHandler):
-    """Judges a ``ServerError`` of oss2 by its code.
-
-    Args:
-        ak_expire_error_code: the code, or the codes, that mean a rejected key, instead of ``InvalidAccessKeyId``
-            (OSS error responses, 403).
-    """
-
-    DEFAULT_CODES = ("InvalidAccessKeyId",)
-
-    def get_error_code(self, exception: Exception) -> Optional[str]:
-        """Return the code of a ``ServerError``, None for anything else."""
-        if not isinstance(exception, ServerError):
-            return None
-        return exception.code or _code_in_header(exception.headers)
-
-
-def _code_in_header(headers: Mapping[str, str]) -> Optional[str]:
-    """Return the code of an error without a body, such as that of a HEAD, which older versions of oss2 do not read.
-
-    OSS puts the XML of the error there, in base64.
-    """
-    try:
-        code = _CODE.search(base64.b64decode(headers.get("x-oss-err", "")))
-        return None if code is None else code.group(1).decode("ascii")
-    except ValueError:
-        return None
+__all__ = ["OssAkExpireHandler"]

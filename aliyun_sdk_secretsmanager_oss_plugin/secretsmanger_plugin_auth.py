@@ -1,30 +1,5 @@
-"""An ``oss2.Auth`` whose key can be exchanged."""
+"""A door to ``compat.auth``: programs for the existing plugin import from this module."""
 
-from typing import Optional
+from .compat.auth import SecretsMangerPluginAuth
 
-import oss2
-
-from aliyun_sdk_secretsmanager_common_plugin import AccessKey
-
-from .managed_auth import ManagedAuth
-
-
-class SecretsMangerPluginAuth(ManagedAuth, oss2.Auth):  # type: ignore[misc]
-    """Signs each request with one key, the one that was given last.
-
-    Args:
-        access_key_id: the id.
-        access_key_secret: the secret.
-    """
-
-    def __init__(self, access_key_id: str, access_key_secret: str) -> None:
-        ManagedAuth.__init__(self, "v1", None)
-        self.switch_credentials(access_key_id, access_key_secret)
-
-    def switch_credentials(
-        self, access_key_id: str, access_key_secret: str, security_token: Optional[str] = None
-    ) -> None:
-        """Sign with another key from now on."""
-        key = AccessKey(access_key_id, access_key_secret, security_token)
-        self.pull = lambda: key
-        oss2.Auth.__init__(self, access_key_id, access_key_secret)  # for who reads it
+__all__ = ["SecretsMangerPluginAuth"]

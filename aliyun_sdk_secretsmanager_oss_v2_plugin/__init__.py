@@ -2,9 +2,12 @@
 
 import logging
 
-from .managed_client import ManagedAsyncClient, ManagedClient, managed
-from .managed_credentials_provider import ManagedCredentialsProvider
-from .oss_v2_ak_expire_handler import OssV2AkExpireHandler
+from aliyun_sdk_secretsmanager_common_plugin.plugin_kit import extra
+
+with extra("oss-v2", __name__, python=(3, 8)):
+    from .client import ManagedAsyncClient, ManagedClient, managed
+    from .errors import OssV2AkExpireHandler
+    from .provider import ManagedCredentialsProvider
 
 __all__ = ["ManagedAsyncClient", "ManagedClient", "ManagedCredentialsProvider", "OssV2AkExpireHandler", "managed"]
 

@@ -2,8 +2,8 @@
 
 import logging
 
-from .proxy_acs_client import ProxyAcsClient
-from .sdk_core_ak_expire_handler import SdkCoreAKExpireHandler
+from .client import ProxyAcsClient
+from .errors import SdkCoreAKExpireHandler
 
 __all__ = ["ProxyAcsClient", "SdkCoreAKExpireHandler"]
 

@@ -1,4 +1,4 @@
-"""The object that signs the requests of oss2, with one snapshot of the key a signature."""
+"""Signs requests of oss2. Each signature takes id, secret and token from one snapshot of the key."""
 
 from typing import Any, Dict, Optional
 
@@ -8,33 +8,33 @@ from requests.structures import CaseInsensitiveDict
 from aliyun_sdk_secretsmanager_common_plugin import AccessKey, ConfigurationError
 from aliyun_sdk_secretsmanager_common_plugin.lease import Pull
 
-# Of the headers that oss2 signs with.
+# oss2 sets these headers when it signs.
 SENSITIVE_HEADERS = ("authorization", "x-oss-security-token")
 AUTH_CLASSES = {"v1": "Auth", "v2": "AuthV2", "v4": "AuthV4"}
 
 
 class AttemptHeaders(CaseInsensitiveDict):  # type: ignore[type-arg]
-    """The headers of one attempt, and where it gets the key to sign with."""
+    """The headers of one attempt. ``pull`` returns the key to sign it with."""
 
     pull: Pull
 
     def __repr__(self) -> str:
-        # By name, and not by ``mask``: oss2 makes it twice in each call, for logs that nobody may read.
+        # oss2 makes this text twice in each call, for its log. It must be cheap, so that no values are searched.
         return repr({name: "******" if name.lower() in SENSITIVE_HEADERS else value for name, value in self.items()})
 
 
 class ManagedAuth:
-    """Signs as ``oss2.Auth``, ``oss2.AuthV2`` and ``oss2.AuthV4`` do.
+    """Signs like ``oss2.Auth``, ``oss2.AuthV2`` or ``oss2.AuthV4``.
 
     Args:
-        auth_version: the signature: ``v1``, ``v2`` or ``v4``.
-        region: what V4 signs besides.
+        auth_version: the version of the signature: ``v1``, ``v2`` or ``v4``.
+        region: part of the signature in V4.
 
     Attributes:
-        pull: returns the current key; to be set.
+        pull: returns the current key. Whoever makes a ``ManagedAuth`` sets it.
 
     Raises:
-        ConfigurationError: there is no such signature, the installed oss2 does not know it, or it needs a region.
+        ConfigurationError: there is no such version, the installed oss2 does not have it, or it needs a region.
     """
 
     pull: Pull
@@ -54,7 +54,7 @@ class ManagedAuth:
         self._auth_version = auth_version
 
     def auth_version(self) -> str:
-        """Return the version of the signature, as oss2 asks for it."""
+        """Return the version of the signature. oss2 calls this method."""
         return self._auth_version
 
     def _sign_request(self, req: Any, bucket_name: str, key: str) -> None:

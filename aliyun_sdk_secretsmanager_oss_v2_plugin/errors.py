@@ -1,4 +1,4 @@
-"""What a rejected key looks like to alibabacloud-oss-v2."""
+"""Which errors of alibabacloud-oss-v2 mean a rejected key."""
 
 from typing import Optional
 
@@ -8,15 +8,15 @@ from aliyun_sdk_secretsmanager_common_plugin.default_ak_expire_handler import De
 
 
 class OssV2AkExpireHandler(DefaultAKExpireHandler):
-    """Judges a ``ServiceError`` by its code; the ``OperationError`` that a program catches is made of it later.
+    """Judges a ``ServiceError``, which the SDK later wraps in the ``OperationError`` that programs catch, by its code.
 
     Args:
-        ak_expire_error_code: the code, or the codes, that mean a rejected key, instead of ``InvalidAccessKeyId``
-            (OSS error responses, 403).
+        ak_expire_error_code: one or several error codes that mean a rejected key. They replace the default code
+            ``InvalidAccessKeyId`` (OSS error responses, 403).
     """
 
     DEFAULT_CODES = ("InvalidAccessKeyId",)
 
     def get_error_code(self, exception: Exception) -> Optional[str]:
-        """Return the code of a ``ServiceError``, None for anything else."""
+        """Return the code of a ``ServiceError``, or None for any other exception."""
         return exception.code if isinstance(exception, ServiceError) else None

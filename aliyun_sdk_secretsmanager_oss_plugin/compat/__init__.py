@@ -1,0 +1,1 @@
+"""What the existing plugin has besides the client: its class methods, an exchangeable auth, and updaters."""
