@@ -1,4 +1,4 @@
-"""AccessKeys as the local cloud hands them out."""
+"""The AccessKeys of the local cloud."""
 import secrets
 import string
 from typing import NamedTuple, Optional
@@ -7,7 +7,7 @@ _ALPHABET = string.ascii_letters + string.digits
 
 
 class AccessKeyPair(NamedTuple):
-    """One AccessKey: immutable, and silent about its secret parts when printed."""
+    """An immutable AccessKey, whose ``repr`` does not show its secret parts."""
 
     access_key_id: str
     access_key_secret: str
@@ -18,10 +18,10 @@ class AccessKeyPair(NamedTuple):
 
 
 def new_access_key(token: bool = False) -> AccessKeyPair:
-    """A random AccessKey.
+    """Return a random AccessKey.
 
     Args:
-        token: whether it is a temporary one with a SecurityToken, whose id begins with ``STS.`` as the real ones' do.
+        token: whether it is a temporary one, with a SecurityToken and an id that begins with ``STS.``.
     """
     if token:
         return AccessKeyPair("STS.N" + _random(24), _random(44), _random(120))
@@ -29,12 +29,12 @@ def new_access_key(token: bool = False) -> AccessKeyPair:
 
 
 def masked(access_key_id: str) -> str:
-    """An AccessKey id as it may be shown: ``LTAI********wxyz``."""
+    """Return an AccessKey id in the form in which it may be shown: ``LTAI********wxyz``."""
     if len(access_key_id) < 12:
         return "********"
     return access_key_id[:4] + "********" + access_key_id[-4:]
 
 
 def _random(length: int) -> str:
-    # Of one call to the system, at each of which other threads would take over.
+    # One call to the system for all characters, since another thread may take over at each call.
     return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in secrets.token_bytes(length))

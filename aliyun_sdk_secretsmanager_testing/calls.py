@@ -1,13 +1,13 @@
-"""The log of what the local cloud was asked and what it answered: the only witness of ``could_have_succeeded``."""
+"""The log of the requests and answers of the local cloud, by which ``could_have_succeeded`` judges."""
 import math
-import threading
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from .access_key import masked
+from .guarded import Guarded
 
 
 class Subject(NamedTuple):
-    """What a request is about, as it says itself (nothing of it is verified yet)."""
+    """What a request says that it is about; nothing is verified."""
 
     service: str
     region: Optional[str] = None
@@ -22,17 +22,17 @@ class Call(NamedTuple):
     Attributes:
         service: ``secrets_manager``, ``dedicated``, ``api``, ``location``, ``oss``, ``sts``, ``metadata`` or
             ``credentials_uri``.
-        region: of the gateway for ``secrets_manager``; name of the instance for ``dedicated``; what the request says
-            for ``api`` and ``location``; else None.
-        action: ``GetSecretValue``, ``PutObject``, ...; for requests without an action name, method and path.
-        secret: the secret asked for; for ``api``, ``location`` and ``oss``, the secret whose key signed the request.
-        access_key_id: as the request says.
-        status: HTTP status; 0 while there is no answer (in progress, hanging) and where none was sent.
-        code: error code; where no answer was sent, the fault's kind, ``without an answer`` or ``dropped``; empty on
-            success.
-        started: monotonic seconds when the request had been read.
-        ended: monotonic seconds of the answer's sending; ``math.inf`` while in progress.
-        given: the AccessKey id that a successful answer handed out.
+        region: for ``secrets_manager`` the region of the gateway; for ``dedicated`` the name of the KMS instance; for
+            ``api`` and ``location`` the region that the request names; else None.
+        action: ``GetSecretValue``, ``PutObject`` and so on; method and path where an action has no name.
+        secret: the secret that was asked for; for ``api``, ``location`` and ``oss`` the secret whose key signed it.
+        access_key_id: the AccessKey id that the request names.
+        status: HTTP status; 0 while there is no answer, and where none was sent.
+        code: the error code. Where no answer was sent, the kind of the fault, ``without an answer`` or ``dropped``.
+            Empty on success.
+        started: monotonic seconds at which the headers had been read.
+        ended: monotonic seconds at which the answer was sent; ``math.inf`` while there is none.
+        given: the AccessKey id that a successful answer contains.
     """
 
     service: str
@@ -52,42 +52,50 @@ class Call(NamedTuple):
             masked(self.access_key_id) if self.access_key_id else "-", self.status, self.code).rstrip()
 
 
-class CallLog:
+class CallLog(Guarded):
     """All calls in the order in which they came."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        super().__init__()
         self._calls: List[Call] = []
-        # The numbers of the calls of each service about each secret: what is asked of one secret reads no others.
+        # The numbers of the calls by service and secret, so that a search for one secret looks at no other.
         self._numbers: Dict[Tuple[str, Optional[str]], List[int]] = {}
 
     def open(self, subject: Subject, now: float) -> int:
-        """Note a request that came in.
+        """Log a request that came.
+
+        Args:
+            subject: what it is about.
+            now: monotonic seconds.
 
         Returns:
             Its number, for ``close``.
         """
         call = Call(subject.service, subject.region, subject.action, subject.secret, subject.access_key_id,
                     0, "", now, math.inf, None)
-        with self._lock:
+        with self.lock:
             number = len(self._calls)
             self._calls.append(call)
             self._numbers.setdefault((subject.service, subject.secret), []).append(number)
             return number
 
     def close(self, number: int, now: float, status: int, code: str = "", given: Optional[str] = None) -> None:
-        """Note how a request was answered; may be said again where the sending turned out otherwise."""
-        with self._lock:
+        """Log how a request was answered. A later call for the same request corrects an earlier one.
+
+        Args:
+            number: the number that ``open`` returned.
+            now: monotonic seconds.
+            status: HTTP status; 0 for no answer.
+            code: error code.
+            given: the AccessKey id that the answer contains.
+        """
+        with self.lock:
             self._calls[number] = self._calls[number]._replace(status=status, code=code, ended=now, given=given)
 
     def select(self, service: Optional[str] = None, action: Optional[str] = None, region: Optional[str] = None,
                secret: Optional[str] = None, since: Optional[float] = None) -> List[Call]:
-        """The calls that match everything given, oldest first.
-
-        Args:
-            since: monotonic seconds; only calls that started then or later.
-        """
-        with self._lock:
+        """Return the calls that match every argument that is not None; see ``LocalCloud.calls``."""
+        with self.lock:
             calls = list(self._calls) if secret is None else [
                 self._calls[number] for number in self._about(secret, service)]
         return [call for call in calls
@@ -98,6 +106,6 @@ class CallLog:
                 and (since is None or call.started >= since)]
 
     def _about(self, secret: str, service: Optional[str]) -> Iterable[int]:
-        """The numbers of the calls about a secret, in order."""
+        """Return the numbers of the calls about a secret in ascending order."""
         return sorted(number for (asked, about), numbers in self._numbers.items()
                       if about == secret and service in (None, asked) for number in numbers)

@@ -1,4 +1,4 @@
-"""Client keys as KMS hands them out: a file with an RSA private key in PKCS#12, sealed with a password."""
+"""Client keys in the form in which KMS gives them: a file with an RSA private key in PKCS#12, under a password."""
 import base64
 import datetime
 import functools
@@ -12,10 +12,10 @@ _DAY_SECONDS = 24 * 60 * 60
 
 
 class ClientKeyFile(NamedTuple):
-    """Where a client key is.
+    """The file of a client key.
 
     Attributes:
-        path: of the JSON file.
+        path: the path of the JSON file.
         key_id: the KeyId in it.
     """
 
@@ -27,11 +27,11 @@ def new_client_key(directory: Any, nth: int, password: str, now: float, end: flo
     """Make an RSA key and its certificate, and write them to a file.
 
     Args:
-        nth: which one of its cloud it is.
-        directory: where; it must exist.
-        password: of the PKCS#12.
+        directory: the directory to write the file in, which must exist.
+        nth: the number of this client key in its cloud.
+        password: the password of the PKCS#12 data.
         now: seconds since 1970.
-        end: of the certificate, seconds since 1970.
+        end: when the certificate expires, in seconds since 1970.
 
     Returns:
         The file, and the public key.
@@ -50,7 +50,7 @@ def new_client_key(directory: Any, nth: int, password: str, now: float, end: flo
 
 @functools.lru_cache(maxsize=None)
 def _private_key(_nth: int) -> Any:
-    """No two client keys of a cloud have the same; clouds share theirs, for making one takes long."""
+    """Return an RSA key. Each client key of a cloud has another; clouds share them, since making one takes long."""
     from cryptography.hazmat.primitives.asymmetric import rsa
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 

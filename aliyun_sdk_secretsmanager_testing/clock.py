@@ -1,4 +1,4 @@
-"""Where the local cloud takes the time from: one object, so that tests can move it instead of sleeping."""
+"""The clock of the local cloud, which tests can replace by one that they move instead of sleeping."""
 import time
 
 
@@ -6,11 +6,11 @@ class SystemClock:
     """The machine's own clocks."""
 
     def monotonic(self) -> float:
-        """Seconds that only go forward: windows, timelines and the times of calls."""
+        """Return monotonic seconds, for the validity of keys and the times of calls."""
         return time.monotonic()
 
     def time(self) -> float:
-        """Seconds since 1970 in UTC: dates in requests and answers."""
+        """Return seconds since 1970, for dates in requests and answers."""
         return time.time()
 
 
@@ -41,17 +41,16 @@ class MovableClock(SystemClock):
 
         Args:
             seconds: how far; not negative.
+
+        Raises:
+            ValueError: it is negative.
         """
         if seconds < 0:
-            raise ValueError("a clock moves forward only, not by {} s".format(seconds))
+            raise ValueError("a clock only moves forward, not by {} s".format(seconds))
         self._monotonic += seconds
         self._time += seconds
 
 
 def utc(seconds: float) -> str:
-    """A time as the OpenAPI services write it, ``2026-11-21T10:00:00Z``.
-
-    Args:
-        seconds: since 1970.
-    """
+    """Return a time, in seconds since 1970, in the form of the OpenAPI services: ``2026-11-21T10:00:00Z``."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,6 +1,6 @@
-"""``managed-credentials demo``: real clients under load on the local cloud, while their key is rotated three times.
+"""``managed-credentials demo``: clients call the local cloud all the time, while their key is rotated three times.
 
-In three parts: what is counted (``Tally``), how it is shown (``Lines``, ``Panel``), and what happens (``run``).
+``Tally`` counts the calls, ``Lines`` and ``Panel`` show what happens, and ``run`` makes it happen.
 """
 import collections
 import contextlib
@@ -15,7 +15,7 @@ from typing import Any, Callable, Counter, Deque, Iterator, List, NamedTuple, Op
 from aliyunsdkcore.request import CommonRequest
 
 from aliyun_sdk_secretsmanager_common_plugin import ConfigLoader
-from aliyun_sdk_secretsmanager_common_plugin.settings import KEYS
+from aliyun_sdk_secretsmanager_common_plugin.settings.settings import KEYS
 from aliyun_sdk_secretsmanager_oss_plugin import ProxyBucket
 from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
 
@@ -26,18 +26,16 @@ from .faults import Fault
 SECRET = "demo/key"
 BUCKET = "demo"
 THREADS_EACH = 4
-PAUSE = 0.05  # seconds between two calls of a thread, so that two cores are enough
+# All times are in seconds.
+PAUSE = 0.05  # between two calls of a thread, so that two cores are enough
 OUTAGE = 2.0
 LATE = 0.5
-COOL_DOWN = 5.0  # the longest time for which the clients do not ask Secrets Manager again after it failed
+COOL_DOWN = 5.0  # the longest time after a failure during which the clients do not ask Secrets Manager again
 RECOVERY = 7.0
 TICK = 0.1
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 
 Row = Tuple[str, str]
-
-
-# What is counted
 
 
 class Failure(NamedTuple):
@@ -49,14 +47,14 @@ class Failure(NamedTuple):
 
 
 class Tally:
-    """What became of the calls. The workers add; the scenario judges the failures by the cloud's own log."""
+    """Counts the calls, and judges by the cloud's own log which of the failed ones could have succeeded."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._cloud = cloud
         self._lock = threading.Lock()
         self._failures: Deque[Failure] = collections.deque()
         self._succeeded: Counter[str] = collections.Counter()
-        self.lost: Counter[str] = collections.Counter()  # could have succeeded; by error
+        self.lost: Counter[str] = collections.Counter()  # the calls that could have succeeded, by error
         self.keyless = 0
 
     def succeeded(self, client: str) -> None:
@@ -65,11 +63,11 @@ class Tally:
             self._succeeded[client] += 1
 
     def failed(self, failure: Failure) -> None:
-        """Keep a call that failed, to be judged."""
+        """Keep a call that failed until it is judged."""
         self._failures.append(failure)
 
     def judge(self) -> None:
-        """Decide of each failed call whether it could have succeeded."""
+        """Decide for each failed call whether it could have succeeded."""
         while self._failures:
             failure = self._failures.popleft()
             asked = self._first_refusal(failure)
@@ -79,14 +77,13 @@ class Tally:
                 self.keyless += 1
 
     def _first_refusal(self, failure: Failure) -> float:
-        """Return when a service first refused a call since this one began: its key may have died on the way there."""
+        """Return when a service first rejected a call since this one began; before that its key may have been valid."""
         refusals = [call.ended for call in self._cloud.calls(since=failure.started)
                     if call.service in ("api", "oss") and call.status >= 400]
         return min(refusals + [failure.ended]) if refusals else failure.started
 
     def rows(self) -> List[Row]:
-        """Return what is to be shown, as label and value."""
-        # The first read is no renewal.
+        """Return the figures to show, as label and value."""
         reads = self._cloud.calls("secrets_manager", "GetSecretValue", secret=SECRET)
         gave = sum(call.given is not None for call in reads)
         clients = ", ".join("{} {}".format(name, count) for name, count in sorted(self._succeeded.items()))
@@ -95,20 +92,17 @@ class Tally:
             ("failed, but could have succeeded", str(sum(self.lost.values()))),
             ("failed for want of a valid key*", str(self.keyless)),
             ("renewals: calls of GetSecretValue", "{} ({} gave a key, {} failed)".format(
-                max(len(reads) - 1, 0), max(gave - 1, 0), len(reads) - gave)),
+                max(len(reads) - 1, 0), max(gave - 1, 0), len(reads) - gave)),  # the first read is no renewal
             ("key in Secrets Manager", masked(self._cloud.secret(SECRET).current.access_key_id)),
         ]
 
 
-FOOTNOTE = ("* the old key was dead, and Secrets Manager down or not asked again yet: after a failure the clients "
+FOOTNOTE = ("* the old key was invalid, and Secrets Manager down or not asked again yet: after a failure the clients "
             "wait before they ask again, at most {:g} s".format(COOL_DOWN))
 
 
-# How it is shown
-
-
 class Lines:
-    """Plain lines: each event as it happens."""
+    """Shows each event as a line of text."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -125,10 +119,10 @@ class Lines:
         self._write("{:5.1f} s  {}".format(time.monotonic() - self._began, text))
 
     def progress(self, rows: List[Row], done: float) -> None:
-        """Show how things stand; ``done`` is a fraction."""
+        """Show the current figures. ``done`` is the part of the demo that is over, from 0 to 1."""
 
     def summary(self, rows: List[Row], verdict: str) -> None:
-        """Show the end."""
+        """Show the final figures and the verdict."""
         self._write("")
         for label, value in rows:
             self._write("{:<36}{}".format(label, value))
@@ -141,7 +135,7 @@ class Lines:
 
 
 class Panel(Lines):
-    """On a terminal: beneath the events, how things stand, with a progress bar."""
+    """Shows the current figures and a progress bar below the events, on a terminal."""
 
     def __init__(self, out: TextIO) -> None:
         from rich.console import Console
@@ -178,15 +172,12 @@ class Panel(Lines):
         self._console.print(line, markup=False, highlight=False)
 
 
-# What happens
-
-
 def run(pace: float = 1.0, out: Optional[TextIO] = None) -> int:
     """Run the demo.
 
     Args:
-        pace: factor of all its times.
-        out: where it is shown, None for the standard output; as lines where that is no terminal.
+        pace: the factor by which all its times are multiplied.
+        out: the file that it is shown on, a panel on a terminal and else lines; None is the standard output.
 
     Returns:
         0 if no call failed that could have succeeded, else 1.
@@ -194,13 +185,11 @@ def run(pace: float = 1.0, out: Optional[TextIO] = None) -> int:
     out = out or sys.stdout
     on_terminal = out.isatty() and os.environ.get("TERM") not in (None, "", "dumb")
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_silent_logs())
-        stack.enter_context(_own_environment())
         cloud = stack.enter_context(LocalCloud())
         directory = stack.enter_context(tempfile.TemporaryDirectory())
         cloud.create_secret(SECRET)
         cloud.create_bucket(BUCKET)
-        stack.enter_context(_configured(cloud.write_properties(directory)))
+        _configure(stack, cloud.write_properties(directory))
         tally = Tally(cloud)
         client = stack.enter_context(ProxyAcsClient(SECRET))
         bucket = stack.enter_context(ProxyBucket(SECRET, cloud.oss_endpoint, BUCKET))
@@ -233,13 +222,13 @@ class _Scenario:
 
     def play(self) -> None:
         self._go_on(1.5)
-        self._rotate("the key leaked: the old one is dead at once")
+        self._rotate("the key leaked: services reject the old one at once")
         self._go_on(2.5)
-        self._rotate("the services learn of the new key {:g} s late, the old one is dead at once".format(
+        self._rotate("services learn of the new key {:g} s late, but reject the old one at once".format(
             LATE * self._pace), propagation=LATE * self._pace)
         self._go_on(4.0)
         self._cloud.inject("secrets_manager", Fault.status(503))
-        self._rotate("while Secrets Manager is down for {:g} s, the old one is dead at once".format(
+        self._rotate("while Secrets Manager is down for {:g} s, services reject the old one at once".format(
             OUTAGE * self._pace))
         self._go_on(OUTAGE)
         self._cloud.clear("secrets_manager")
@@ -258,7 +247,7 @@ class _Scenario:
         return bool(self._client.get_access_key() == self._cloud.secret(SECRET).current.access_key_id)
 
     def _go_on(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
-        """Let the load go on for a time of the scenario, and show how things stand."""
+        """Wait that many seconds times the pace, or until the condition holds; show the current figures meanwhile."""
         end = time.monotonic() + seconds * self._pace
         while time.monotonic() < end and not until():
             left = end - time.monotonic()
@@ -271,7 +260,7 @@ class _Scenario:
 
 @contextlib.contextmanager
 def _load(cloud: LocalCloud, client: ProxyAcsClient, bucket: ProxyBucket, tally: Tally) -> Iterator[None]:
-    """Threads that call and call, while the context lasts."""
+    """Run threads that call again and again while the context lasts."""
     stop = threading.Event()
 
     def work(name: str, call: Callable[[], Any]) -> None:
@@ -303,7 +292,7 @@ def _describe_regions(client: ProxyAcsClient, endpoint: str) -> Callable[[], Any
 
 
 def _put_and_get(bucket: ProxyBucket, name: str) -> Callable[[], Any]:
-    """A call that puts an object, and at the next time gets it."""
+    """Return a function that puts an object when it is called, gets it at the next call, and so on."""
     stored: List[bytes] = []
 
     def call() -> None:
@@ -318,39 +307,18 @@ def _put_and_get(bucket: ProxyBucket, name: str) -> Callable[[], Any]:
 
 
 def _described(error: Exception) -> str:
-    """The error's type and code; its text would hold AccessKey ids."""
+    """Return the type and code of an error; its text would show AccessKey ids."""
     code = getattr(error, "error_code", None) or getattr(error, "code", None)
     return type(error).__name__ + (" " + str(code) if code else "")
 
 
-@contextlib.contextmanager
-def _configured(path: str) -> Iterator[None]:
-    """Let the clients read this properties file."""
-    former = ConfigLoader._config_name
+def _configure(stack: contextlib.ExitStack, path: str) -> None:
+    """Make clients read a properties file, ignore the environment and log nothing, until the stack is closed."""
+    stack.callback(ConfigLoader.set_config_name, ConfigLoader._config_name)
     ConfigLoader.set_config_name(path)
-    try:
-        yield
-    finally:
-        ConfigLoader.set_config_name(former)
-
-
-@contextlib.contextmanager
-def _own_environment() -> Iterator[None]:
-    """Take away what would change the properties file, or lead the calls through a proxy."""
+    # Variables that would override the file, or lead the calls through a proxy.
     names = KEYS + PROXY_VARIABLES + tuple(name.upper() for name in PROXY_VARIABLES)
-    former = {name: os.environ.pop(name) for name in names if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(former)
-
-
-@contextlib.contextmanager
-def _silent_logs() -> Iterator[None]:
-    """Keep the SDKs, which log each failed call, off the terminal."""
-    former = logging.root.manager.disable
+    stack.callback(os.environ.update, {name: os.environ.pop(name) for name in names if name in os.environ})
+    # The SDKs log each failed call.
+    stack.callback(logging.disable, logging.root.manager.disable)
     logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(former)

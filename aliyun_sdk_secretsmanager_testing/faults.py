@@ -1,4 +1,4 @@
-"""Faults that a service of the local cloud can have, and which of them it has when."""
+"""The faults that services of the local cloud can have, and when each service has which."""
 import math
 import select
 import socket
@@ -6,22 +6,24 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
+from .guarded import Guarded
 from .http import Answer, Dropped, Pieces, Request, Reset
 
 THROTTLING = "throttling"
 FORBIDDEN = "forbidden"
 
 _POLL_SECONDS = 0.05
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Refuse = Callable[[Request, int, str], Answer]
 
 
 class Fault:
-    """One kind of fault; made by one of the class methods.
+    """A fault of a service. The class methods make them.
 
     Attributes:
-        kind: its class method's name.
-        settings: that method's arguments.
+        kind: the name of the class method.
+        settings: the arguments of the class method.
     """
 
     def __init__(self, kind: str, **settings: Any) -> None:
@@ -39,202 +41,223 @@ class Fault:
         Args:
             status: HTTP status, 400 to 599.
             code: error code.
+
+        Raises:
+            ValueError: the status is another one.
         """
-        if not 400 <= status <= 599:
-            raise ValueError("an error status is 400 to 599, not {}".format(status))
-        return cls("status", status=status, code=code)
+        return cls("status", status=_checked_status(status, 400), code=code)
 
     @classmethod
     def throttling(cls) -> "Fault":
-        """The service's own answer to too many requests (``Rejected.Throttling`` of Secrets Manager)."""
+        """The service's own error for too many requests, ``Rejected.Throttling`` for Secrets Manager."""
         return cls("throttling")
 
     @classmethod
     def forbidden(cls) -> "Fault":
-        """The service's own answer to a caller without permission (``Forbidden.NoPermission`` of Secrets Manager)."""
+        """The service's own error for a missing permission, ``Forbidden.NoPermission`` for Secrets Manager."""
         return cls("forbidden")
 
     @classmethod
     def html(cls, status: int = 200) -> "Fault":
-        """A page, such as a proxy or a login portal sends it."""
-        return cls("html", status=status)
+        """An HTML page, as a proxy or a login portal sends it.
+
+        Args:
+            status: HTTP status, 200 to 599.
+        """
+        return cls("html", status=_checked_status(status, 200))
 
     @classmethod
     def body(cls, body: bytes, status: int = 200, content_type: str = "application/json") -> "Fault":
-        """Any answer."""
-        return cls("body", body=body, status=status, content_type=content_type)
+        """An answer with any body.
+
+        Args:
+            body: the body.
+            status: HTTP status, 200 to 599.
+            content_type: the header ``Content-Type``.
+        """
+        return cls("body", body=body, status=_checked_status(status, 200), content_type=content_type)
 
     @classmethod
     def reset(cls) -> "Fault":
-        """The connection is reset (TCP RST) instead of an answer."""
+        """No answer; the connection is reset (TCP RST)."""
         return cls("reset")
 
     @classmethod
     def hang(cls) -> "Fault":
-        """No answer until the fault is cleared (then the right one), the cloud stops, or the client leaves."""
+        """No answer until the fault is cleared, and then the right one."""
         return cls("hang")
 
     @classmethod
     def slow(cls, seconds: float) -> "Fault":
-        """The right answer, that many seconds late (or when the fault is cleared)."""
-        return cls("slow", seconds=_duration(seconds))
+        """The right answer, late: after that many seconds, or once the fault is cleared."""
+        return cls("slow", seconds=_checked_seconds(seconds))
 
     @classmethod
     def drip(cls, seconds: float) -> "Fault":
-        """The right answer, its body byte by byte over that many seconds (the rest at once if the fault is cleared)."""
-        return cls("drip", seconds=_duration(seconds))
+        """The right answer, but its body comes byte by byte over that many seconds.
+
+        Once the fault is cleared, the rest comes at once.
+        """
+        return cls("drip", seconds=_checked_seconds(seconds))
+
+    @classmethod
+    def drip_head(cls, seconds: float) -> "Fault":
+        """The right answer, but its status line and headers come byte by byte over that many seconds.
+
+        The body then comes at once. Once the fault is cleared, so does the rest of the headers.
+        """
+        return cls("drip_head", seconds=_checked_seconds(seconds))
+
+    @classmethod
+    def continues(cls) -> "Fault":
+        """``100 Continue`` again and again until the fault is cleared, and then the right answer."""
+        return cls("continues")
 
     @classmethod
     def cut(cls) -> "Fault":
-        """The connection is closed before the whole of the right answer has been sent."""
+        """Half of the right answer; then the connection is closed."""
         return cls("cut")
 
     @classmethod
     def refuse(cls) -> "Fault":
-        """Nobody listens: connections are refused; open ones are closed."""
+        """New connections are refused, and open ones are closed."""
         return cls("refuse")
 
     @classmethod
     def expired_certificate(cls) -> "Fault":
-        """HTTPS with a certificate that is out of date; open connections are closed."""
+        """The server's certificate has expired; open connections are closed."""
         return cls("expired_certificate")
 
     @classmethod
     def untrusted_certificate(cls) -> "Fault":
-        """HTTPS with a certificate of an unknown authority; open connections are closed."""
+        """The server's certificate is of an unknown authority; open connections are closed."""
         return cls("untrusted_certificate")
 
     @property
     def of_server(self) -> bool:
-        """Whether it is a fault of the listening socket, which no request reaches."""
+        """Whether it is a fault of the listening socket, so that no request reaches the service."""
         return self.kind in ("refuse", "expired_certificate", "untrusted_certificate")
 
     def act(self, request: Request, released: threading.Event, answer: Callable[[], Answer], refuse: Refuse) -> Answer:
-        """Treat one request with this fault.
+        """Answer one request the way this fault does.
 
         Args:
-            released: set when the fault is cleared.
-            answer: gives the right answer.
-            refuse: gives an error answer of the service's shape, from status (0: the service's own) and code.
+            request: the request.
+            released: is set when the fault is cleared.
+            answer: makes the right answer.
+            refuse: makes an error answer of the service's own shape, from a status and a code. With status 0 the
+                code is ``THROTTLING`` or ``FORBIDDEN``, and the service chooses its own status and code.
+
+        Returns:
+            What is sent.
 
         Raises:
             Dropped: the connection ends without an answer.
         """
-        return _ACTS[self.kind](self, request, released, answer, refuse)
+        answered: Answer = getattr(_Meeting(self, request, released, answer, refuse), self.kind)()
+        return answered
 
 
-def _duration(seconds: float) -> float:
-    if not 0 <= seconds < math.inf:
-        raise ValueError("seconds must be a number of 0 or more, not {!r}".format(seconds))
-    return float(seconds)
+class _Meeting:
+    """One request that meets a fault; for each kind of fault it has the method of that name."""
 
+    def __init__(self, fault: Fault, request: Request, released: threading.Event, answer: Callable[[], Answer],
+                 refuse: Refuse) -> None:
+        self._settings = fault.settings
+        self._request = request
+        self._released = released
+        self._answer = answer
+        self._refuse = refuse
 
-def _status(fault: Fault, request: Request, _released: threading.Event, _answer: Callable[[], Answer],
-            refuse: Refuse) -> Answer:
-    return refuse(request, fault.settings["status"], fault.settings["code"])
+    def status(self) -> Answer:
+        return self._refuse(self._request, self._settings["status"], self._settings["code"])
 
+    def throttling(self) -> Answer:
+        return self._refuse(self._request, 0, THROTTLING)
 
-def _throttling(_fault: Fault, request: Request, _released: threading.Event, _answer: Callable[[], Answer],
-                refuse: Refuse) -> Answer:
-    return refuse(request, 0, THROTTLING)
+    def forbidden(self) -> Answer:
+        return self._refuse(self._request, 0, FORBIDDEN)
 
+    def html(self) -> Answer:
+        page = b"<html><head><title>Bad Gateway</title></head><body><h1>nginx</h1></body></html>"
+        return Answer(self._settings["status"], page, {"Content-Type": "text/html"}, code="html")
 
-def _forbidden(_fault: Fault, request: Request, _released: threading.Event, _answer: Callable[[], Answer],
-               refuse: Refuse) -> Answer:
-    return refuse(request, 0, FORBIDDEN)
+    def body(self) -> Answer:
+        return Answer(self._settings["status"], self._settings["body"],
+                      {"Content-Type": self._settings["content_type"]}, code="body")
 
+    def reset(self) -> Answer:
+        raise Reset("reset")
 
-def _html(fault: Fault, _request: Request, _released: threading.Event, _answer: Callable[[], Answer],
-          _refuse: Refuse) -> Answer:
-    page = b"<html><head><title>Bad Gateway</title></head><body><h1>nginx</h1></body></html>"
-    return Answer(fault.settings["status"], page, {"Content-Type": "text/html"}, code="html")
+    def hang(self) -> Answer:
+        self._wait(math.inf)
+        return self._answer()
 
+    def slow(self) -> Answer:
+        self._wait(self._settings["seconds"])
+        return self._answer()
 
-def _body(fault: Fault, _request: Request, _released: threading.Event, _answer: Callable[[], Answer],
-          _refuse: Refuse) -> Answer:
-    return Answer(fault.settings["status"], fault.settings["body"], {"Content-Type": fault.settings["content_type"]},
-                  code="body")
+    def drip(self) -> Answer:
+        answer = self._answer()
+        answer.body = self._drops(_whole_body(answer))
+        return answer
 
+    def drip_head(self) -> Answer:
+        answer = self._answer()
+        answer.head_pieces = self._drops
+        return answer
 
-def _reset(_fault: Fault, _request: Request, _released: threading.Event, _answer: Callable[[], Answer],
-           _refuse: Refuse) -> Answer:
-    raise Reset("reset")
+    def continues(self) -> Answer:
+        while not self._released.is_set():
+            self._wait(_POLL_SECONDS)
+            self._request.sock.sendall(_CONTINUE)
+        return self._answer()
 
+    def cut(self) -> Answer:
+        answer = self._answer()
+        body = _whole_body(answer)
+        # One byte more than there is, so that an empty body is cut short, too.
+        answer.headers["Content-Length"] = str(len(body) + 1)
+        self._request.drain()
 
-def _hang(_fault: Fault, request: Request, released: threading.Event, answer: Callable[[], Answer],
-          _refuse: Refuse) -> Answer:
-    _wait(request.sock, math.inf, released)
-    return answer()
+        def half() -> Pieces:
+            yield body[:len(body) // 2]
+            raise Dropped("cut")
 
+        answer.body = half()
+        return answer
 
-def _slow(fault: Fault, request: Request, released: threading.Event, answer: Callable[[], Answer],
-          _refuse: Refuse) -> Answer:
-    _wait(request.sock, fault.settings["seconds"], released)
-    return answer()
-
-
-def _drip(fault: Fault, request: Request, released: threading.Event, answer: Callable[[], Answer],
-          _refuse: Refuse) -> Answer:
-    whole = answer()
-    body = _whole_body(whole)
-
-    def drops() -> Pieces:
-        for index in range(len(body)):
-            _wait(request.sock, fault.settings["seconds"] / len(body), released)
-            if released.is_set():
-                yield body[index:]
+    def _drops(self, whole: bytes) -> Pieces:
+        for index in range(len(whole)):
+            self._wait(self._settings["seconds"] / len(whole))
+            if self._released.is_set():
+                yield whole[index:]
                 return
-            yield body[index:index + 1]
+            yield whole[index:index + 1]
 
-    whole.body = drops()
-    return whole
+    def _wait(self, seconds: float) -> None:
+        """Wait until the time is over or the fault is cleared.
 
+        This is real time whatever the cloud's clock says, for the client waits in real time, too.
 
-def _cut(_fault: Fault, request: Request, _released: threading.Event, answer: Callable[[], Answer],
-         _refuse: Refuse) -> Answer:
-    whole = answer()
-    body = _whole_body(whole)
-    # An answer without a body promises one too: half of nothing could not be told from the whole.
-    whole.headers["Content-Length"] = str(len(body) + 1)
-    request.drain()
-
-    def half() -> Pieces:
-        yield body[:len(body) // 2]
-        raise Dropped("cut")
-
-    whole.body = half()
-    return whole
-
-
-_ACTS = {"status": _status, "throttling": _throttling, "forbidden": _forbidden, "html": _html, "body": _body,
-         "reset": _reset, "hang": _hang, "slow": _slow, "drip": _drip, "cut": _cut}
+        Raises:
+            Dropped: the client left meanwhile.
+        """
+        sock = self._request.sock
+        deadline = time.monotonic() + seconds
+        while not self._released.is_set() and time.monotonic() < deadline and not _peer_left(sock):
+            self._released.wait(max(0.0, min(deadline - time.monotonic(), _POLL_SECONDS)))
+        if _peer_left(sock):
+            raise Dropped("the client left")
 
 
 def _whole_body(answer: Answer) -> bytes:
     return answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
 
 
-def _wait(sock: socket.socket, seconds: float, released: threading.Event) -> None:
-    """Wait in real time, whatever the cloud's clock says, for the client waits in real time too.
-
-    Raises:
-        Dropped: the client left meanwhile.
-    """
-    deadline = time.monotonic() + seconds
-    while not released.is_set():
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        released.wait(min(left, _POLL_SECONDS))
-        if _peer_left(sock):
-            break
-    if _peer_left(sock):
-        raise Dropped("the client left")
-
-
 def _peer_left(sock: socket.socket) -> bool:
-    # Only Linux tells of a peer that left while there is still unread data; elsewhere a hanging request stays
-    # until it is let go.
+    # Only Linux reports a peer that left while there is still unread data. Elsewhere a hanging request stays until
+    # the fault is cleared.
     hangup = getattr(select, "POLLRDHUP", 0)
     if not hangup:
         return False
@@ -243,8 +266,20 @@ def _peer_left(sock: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
+def _checked_seconds(seconds: float) -> float:
+    if not 0 <= seconds < math.inf:
+        raise ValueError("seconds must be a number of 0 or more, not {!r}".format(seconds))
+    return float(seconds)
+
+
+def _checked_status(status: int, least: int) -> int:
+    if not least <= status <= 599:
+        raise ValueError("the status must be {} to 599, not {!r}".format(least, status))
+    return status
+
+
 class Span(NamedTuple):
-    """When something was so: from ``start`` to before ``end``, monotonic seconds."""
+    """A time from ``start`` until just before ``end``, in monotonic seconds."""
 
     start: float
     end: float
@@ -253,10 +288,17 @@ class Span(NamedTuple):
         return self.start <= moment < self.end
 
 
-class Injection:
-    """A fault in force at one service (and region) for a time."""
+class Quota:
+    """How many more requests may meet a fault, in all its regions together; None is any number."""
 
-    def __init__(self, fault: Fault, service: str, region: Optional[str], quota: "Quota", started: float) -> None:
+    def __init__(self, left: Optional[int]) -> None:
+        self.left = left
+
+
+class Injection:
+    """A fault of one service, or of one of its regions, and when it was active."""
+
+    def __init__(self, fault: Fault, service: str, region: Optional[str], quota: Quota, started: float) -> None:
         self.fault = fault
         self.service = service
         self.region = region
@@ -266,37 +308,41 @@ class Injection:
 
     @property
     def active(self) -> bool:
-        """Whether it is in force still."""
         return self.span.end == math.inf
 
-
-class Quota:
-    """How many requests a fault still has for all its regions together; None is any number."""
-
-    def __init__(self, left: Optional[int]) -> None:
-        self.left = left
+    def end(self, now: float) -> None:
+        if self.active:
+            self.span = self.span._replace(end=now)
 
 
-class FaultBoard:
-    """The faults in force and those that were.
+class FaultBoard(Guarded):
+    """The active faults and the former ones.
 
-    Where a service has several, the first injected acts first; one without a count acts until it is cleared.
+    Where a service has several, the one that was injected first acts first.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        super().__init__()
         self._injections: List[Injection] = []
 
     def inject(self, fault: Fault, service: str, regions: List[Optional[str]], times: Optional[int],
                now: float) -> None:
-        """Put a fault in force."""
+        """Make a fault active.
+
+        Args:
+            fault: the fault.
+            service: the service that has it.
+            regions: the regions that have it; ``[None]`` where the service has no regions.
+            times: how many requests meet it; None is all until it is cleared.
+            now: monotonic seconds.
+        """
         quota = Quota(times)
-        with self._lock:
+        with self.lock:
             self._injections += [Injection(fault, service, region, quota, now) for region in regions]
 
     def take(self, service: str, region: Optional[str], now: float) -> Optional[Injection]:
-        """The fault that the next request meets; one that has a count is counted down."""
-        with self._lock:
+        """Return the fault that the next request of a service meets, and count that request."""
+        with self.lock:
             for injection in self._injections:
                 if injection.active and not injection.fault.of_server and injection.service == service \
                         and injection.region in (None, region):
@@ -305,26 +351,27 @@ class FaultBoard:
         return None
 
     def clear(self, service: Optional[str], region: Optional[str], now: float) -> None:
-        """End faults, and let their hanging requests go."""
-        with self._lock:
+        """End faults, and let the requests go on that hang in them; None is all services, or all regions."""
+        with self.lock:
             for injection in self._injections:
                 if service in (None, injection.service) and region in (None, injection.region):
-                    self._end(injection, now)
+                    injection.end(now)
                     injection.released.set()
 
     def of_server(self, service: str, region: Optional[str]) -> List[str]:
-        """The kinds of the socket faults in force at a service."""
-        with self._lock:
-            return [injection.fault.kind for injection in self._injections
-                    if injection.active and injection.fault.of_server and injection.service == service
-                    and injection.region == region]
+        """Return the kinds of a service's active faults of the listening socket."""
+        with self.lock:
+            return [injection.fault.kind for injection in self._of(service, region)
+                    if injection.active and injection.fault.of_server]
 
     def spans(self, service: str, region: Optional[str], kind: Optional[str] = None) -> List[Span]:
-        """When a service had faults, or faults of one kind."""
-        with self._lock:
-            return [injection.span for injection in self._injections
-                    if injection.service == service and injection.region == region
-                    and kind in (None, injection.fault.kind)]
+        """Return when a service had faults, or faults of one kind."""
+        with self.lock:
+            return [injection.span for injection in self._of(service, region) if kind in (None, injection.fault.kind)]
+
+    def _of(self, service: str, region: Optional[str]) -> List[Injection]:
+        return [injection for injection in self._injections
+                if injection.service == service and injection.region == region]
 
     def _count_down(self, quota: Quota, now: float) -> None:
         if quota.left is None:
@@ -333,9 +380,4 @@ class FaultBoard:
         if quota.left == 0:
             for injection in self._injections:
                 if injection.quota is quota:
-                    self._end(injection, now)
-
-    @staticmethod
-    def _end(injection: Injection, now: float) -> None:
-        if injection.active:
-            injection.span = injection.span._replace(end=now)
+                    injection.end(now)

@@ -1,5 +1,6 @@
-"""HTTP as the services of the local cloud see it: requests, with nothing decoded that is signed, and answers."""
+"""HTTP requests and answers as the services of the local cloud see them. Nothing that is signed is decoded."""
 import errno
+import json
 import socket
 import struct
 from typing import Any, Callable, Dict, Generator, Iterator, List, Optional, Tuple, Union
@@ -12,7 +13,7 @@ Pairs = List[Tuple[str, Optional[str]]]
 
 PIECE = 64 * 1024
 
-# What becomes of the connection after an early answer.
+# What the server does with the connection after an answer that did not wait for the body.
 CLOSED = "closed"
 DRAINED = "drained"
 HALF_CLOSED = "half-closed"
@@ -20,19 +21,19 @@ EARLY = (CLOSED, DRAINED, HALF_CLOSED)
 
 
 class Dropped(ConnectionResetError):
-    """The connection ends without a (whole) answer: by a fault, by the cloud's stop, or because the client left.
+    """The connection ends without a whole answer: because of a fault, or because the cloud stops or the client left.
 
     Args:
-        why: one word or so, for the log.
+        why: the reason in a word or two, for the log.
     """
 
     def __init__(self, why: str) -> None:
-        # cheroot takes this number for a client that left, and sends nothing more.
+        # With this error number cheroot assumes that the client left, and sends nothing more.
         super().__init__(errno.ECONNRESET, why)
         self.why = why
 
     def end(self, sock: socket.socket) -> None:
-        """Do what this end of the connection needs beyond closing it."""
+        """Do what has to be done before the connection is closed."""
 
 
 class Reset(Dropped):
@@ -44,34 +45,35 @@ class Reset(Dropped):
 
 
 class Unanswered(Dropped):
-    """The connection ends without an answer because the service was told to give none."""
+    """The connection ends without an answer because the service is set to give none."""
 
 
 class Watch:
-    """Follows a request's body as it comes; this one does nothing."""
+    """Is told about a request's body while that is read. This base class does nothing."""
 
     def room(self) -> int:
-        """How many bytes may come before it is asked again; at least one."""
+        """Return how many bytes may be read before this is called again; at least one."""
         return PIECE
 
     def came(self, piece: bytes) -> None:
-        """More of the body has come."""
+        """Take note of bytes that were read."""
 
     def ended(self) -> None:
-        """All of the body has come. May raise the service's error."""
+        """Take note of the end of the body. This may raise the service's error."""
 
 
 class Request:
     """One request, parsed by cheroot.
 
     Attributes:
-        method: upper case.
-        path: of the request line, still percent-encoded.
-        query: decoded, in order; the value is None where there is no ``=``.
-        headers: by lower-case name; text is latin-1, as on the wire.
-        sock: the connection, for faults.
-        watch: is told of the body as it comes.
-        body_ended: whether all of the body has been read.
+        method: in upper case.
+        target: path and query as they were sent.
+        path: still percent-encoded.
+        query: decoded, in the order in which it was sent; a value is None where there is no ``=``.
+        headers: by name in lower case, decoded as latin-1.
+        sock: the connection.
+        watch: is told about the body while that is read.
+        body_ended: whether the body was read to its end.
     """
 
     def __init__(self, parsed: Any) -> None:
@@ -90,7 +92,7 @@ class Request:
         self._body: Optional[bytes] = None
 
     def parameter(self, name: str) -> Optional[str]:
-        """The first value of a query parameter; empty where it has none, None where it is absent."""
+        """Return the first value of a query parameter; empty where it has no value, None where it is absent."""
         for key, value in self.query:
             if key == name:
                 return value or ""
@@ -98,11 +100,11 @@ class Request:
 
     @property
     def has_body(self) -> bool:
-        """Whether a body has been announced, be it of no bytes in chunks."""
+        """Whether the headers announce a body; a chunked one may turn out to be empty."""
         return self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers
 
     def pieces(self) -> Iterator[bytes]:
-        """The body, once, in pieces of at most 64 KiB.
+        """Read the body, in pieces of at most 64 KiB.
 
         Raises:
             Dropped: the client left before the end of its body.
@@ -120,29 +122,31 @@ class Request:
             yield piece
 
     def body(self) -> bytes:
-        """The whole body, for small ones."""
+        """Return the whole body, for services whose bodies are small."""
         if self._body is None:
             self._body = b"".join(self.pieces())
         return self._body
 
     def drain(self) -> None:
-        """Read what is left of the body and forget it, so that the client can read the answer."""
+        """Read the rest of the body and discard it, so that the client can read the answer."""
         for _ in self.pieces():
             pass
 
 
 class Answer:
-    """What a service answers.
+    """The answer of a service.
 
     Args:
         status: HTTP status.
-        body: bytes, or pieces with a ``Content-Length`` among the headers.
+        body: bytes, or an iterator of pieces. With pieces, the headers must have a ``Content-Length``.
+        headers: the headers.
         code: the service's error code, for the log.
-        given: the AccessKey id that the answer hands out, for the log.
+        given: the AccessKey id that the answer contains, for the log.
 
     Attributes:
         early: one of ``EARLY`` where the answer does not wait for the request's body; else None.
-        unsent: called where the connection ends before a body of bytes has been sent.
+        unsent: is called if the connection ends before the answer was sent; only for a body of bytes.
+        head_pieces: divides status line and headers into pieces, and waits between them; None sends them at once.
     """
 
     def __init__(self, status: int, body: Union[bytes, Pieces] = b"",
@@ -154,14 +158,20 @@ class Answer:
         self.given = given
         self.early: Optional[str] = None
         self.unsent: Callable[[], Any] = lambda: None
+        self.head_pieces: Optional[Callable[[bytes], Pieces]] = None
         if isinstance(body, bytes):
             self.headers.setdefault("Content-Length", str(len(body)))
+
+
+def json_answer(status: int, document: Dict[str, Any], code: str = "", given: Optional[str] = None) -> Answer:
+    """Return an answer whose body is JSON; see ``Answer``."""
+    return Answer(status, json.dumps(document).encode("ascii"), {"Content-Type": "application/json"}, code, given)
 
 
 def decoded_pairs(text: str) -> Pairs:
     """Split and decode a query or an ``application/x-www-form-urlencoded`` body.
 
-    Bytes that are no UTF-8 survive as surrogates, so that a signature over them can still be checked.
+    Bytes that are no UTF-8 become surrogates, so that a signature over them can still be checked.
     """
     pairs: Pairs = []
     for piece in text.split("&"):
@@ -176,5 +186,5 @@ def _decoded(text: str) -> str:
 
 
 def wire(text: str) -> bytes:
-    """Decoded text (of a query or a path) as the bytes that were sent."""
+    """Return the bytes that were sent for decoded text of a query or a path."""
     return text.encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""Bodies as they come over the wire, in memory for one piece at a time."""
+"""Reading the bodies of requests piece by piece, so that no body is in memory as a whole."""
 import re
 from typing import Any
 
@@ -6,20 +6,20 @@ _LONGEST_LINE = 4096
 
 
 class Incoming:
-    """A request's body on a connection.
+    """A request's body that is being read.
 
     Args:
-        rfile: the connection, for reading.
+        rfile: the file of the connection.
     """
 
     def __init__(self, rfile: Any) -> None:
         self._rfile = rfile
 
     def read(self, most: int) -> bytes:
-        """The next bytes: at least one and at most so many; none at the end.
+        """Return the next bytes: at least one and not more than ``most``, or none at the end.
 
         Raises:
-            ValueError: the body is broken, or ended early; the message says it.
+            ValueError: the body is malformed or ended early, as the message says.
         """
         raise NotImplementedError
 
@@ -44,7 +44,7 @@ class KnownLength(Incoming):
 
 
 class Chunked(Incoming):
-    """A body in chunks, which may be larger than what is read of them at once."""
+    """A body in chunks; a chunk may be larger than the pieces that are read."""
 
     def __init__(self, rfile: Any) -> None:
         super().__init__(rfile)

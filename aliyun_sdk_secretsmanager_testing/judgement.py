@@ -1,4 +1,4 @@
-"""Whether a call could have succeeded, decided from the cloud's own log alone."""
+"""Decide from the cloud's own log whether a call could have succeeded."""
 import math
 from bisect import bisect_left
 from typing import List, Optional, Sequence, Tuple
@@ -10,12 +10,12 @@ from .service import Shared
 
 
 class Judgement:
-    """What is known of one secret, as timelines.
+    """The history of one secret: its keys, its answers, and the faults of the gateways.
 
     Args:
-        shared: of the cloud.
-        secret: the secret in question.
-        gateways: service and region of all that give secrets.
+        shared: what all services of the cloud share.
+        secret: the secret.
+        gateways: service and region of all gateways.
         cool_down: seconds; see ``LocalCloud.could_have_succeeded``.
     """
 
@@ -33,10 +33,16 @@ class Judgement:
             self._pauses += self._after_refusals(shared, gateways, cool_down)
 
     def at_some_moment(self, started: float, ended: float, steady: float) -> bool:
-        """Whether a call could have succeeded at any moment between two, both included, and ``steady`` around it."""
+        """Whether a call could have succeeded at some moment, and all the time around it.
+
+        Args:
+            started: the first moment, in monotonic seconds.
+            ended: the last moment.
+            steady: seconds before and after the moment.
+        """
         first, last = started - steady, ended + steady
-        since = -math.inf  # a call could have succeeded from then on; inf: not now
-        # From one change to the next everything stays as it is, so the changes stand for all moments.
+        since = -math.inf  # since when a call could have succeeded; inf where it could not
+        # Nothing changes between one change and the next, so it is enough to look at the changes.
         for moment in sorted({first}.union(moment for moment in self._changes() if first < moment <= last)):
             if self._at(moment):
                 since = min(since, moment)
@@ -66,13 +72,13 @@ class Judgement:
 
     def _after_refusals(self, shared: Shared, gateways: Sequence[Tuple[str, Optional[str]]],
                         cool_down: float) -> List[Span]:
-        """A refused connection leaves no record, so one is taken to have been tried until the end of the fault."""
+        """A refused connection leaves no record, so the last one is taken to be at the end of the fault."""
         return [self._pause(span.end, span.end + cool_down) for service, region in gateways
                 for kind in ("refuse", "expired_certificate", "untrusted_certificate")
                 for span in shared.faults.spans(service, region, kind)]
 
     def _pause(self, began: float, over: float) -> Span:
-        """From a failing attempt until the process asks again; a good answer ends it."""
+        """Return the time from a failed request until the client asks again, or until a good answer."""
         after = bisect_left(self._good, began)
         return Span(began, min([over] + self._good[after:after + 1]))
 

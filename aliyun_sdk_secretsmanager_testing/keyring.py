@@ -1,10 +1,10 @@
-"""Which AccessKeys the services know, and when: the timeline of every key's validity."""
+"""All AccessKeys, and when each of them is valid."""
 import hmac
 import math
-import threading
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional
 
 from .access_key import AccessKeyPair
+from .guarded import Guarded
 from .signatures import rsa
 from .signatures.claim import Claim, Refused
 
@@ -15,9 +15,12 @@ MANAGED = "managed"
 
 
 class Owner(NamedTuple):
-    """Whose a key is: an application's identity or its client key (name None), or the managed key of a secret.
+    """The owner of a key.
 
-    ``UNPRIVILEGED`` is an identity that may not read secrets.
+    Attributes:
+        kind: ``IDENTITY`` or ``CLIENT_KEY`` of an application, ``UNPRIVILEGED`` for an identity that may not read
+            secrets, or ``MANAGED`` for the key of a secret.
+        name: the name of the secret; None for other kinds.
     """
 
     kind: str
@@ -36,104 +39,112 @@ class _Entry:
         self.spans = [(start, expires)]
 
 
-class Keyring:
-    """All keys that were ever made; times are monotonic seconds."""
+class Keyring(Guarded):
+    """All keys that were ever made. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        super().__init__()
         self._entries: Dict[str, _Entry] = {}
 
     def add(self, pair: AccessKeyPair, owner: Owner, start: float, expires: float = math.inf) -> None:
-        """Let the services know a key.
+        """Add a key.
 
         Args:
-            start: when they know it.
-            expires: when its SecurityToken ends.
+            pair: the key.
+            owner: its owner.
+            start: when it becomes valid.
+            expires: when its SecurityToken expires.
         """
         def signed(claim: Claim) -> bool:
             return claim.sign is not None and hmac.compare_digest(
                 claim.sign(pair.access_key_secret).encode("latin-1"),
                 claim.signature.encode("utf-8", "surrogateescape"))
 
-        with self._lock:
+        with self.lock:
             self._entries[pair.access_key_id] = _Entry(owner, signed, pair.security_token, start, expires)
 
     def add_client_key(self, key_id: str, public_key: Any, start: float, end: float) -> None:
-        """Let the gateways of Secrets Manager know a client key.
+        """Add a client key.
 
         Args:
-            public_key: of ``cryptography``.
-            start: when they know it.
-            end: when its certificate ends.
+            key_id: its KeyId.
+            public_key: its public key, an object of ``cryptography``.
+            start: when it becomes valid.
+            end: when its certificate expires.
         """
         def signed(claim: Claim) -> bool:
             return claim.sign is None and rsa.verified(public_key, claim.signature, claim.string_to_sign)
 
-        with self._lock:
+        with self.lock:
             self._entries[key_id] = _Entry(Owner(CLIENT_KEY), signed, None, start, end)
 
-    def end(self, access_key_id: str, at: float) -> None:
-        """Let the services forget a key at a time; never later than was said before."""
-        with self._lock:
-            self._cut(self._entry(access_key_id), at)
+    def end(self, access_key_ids: Iterable[str], at: float) -> None:
+        """Make keys invalid at a time, or earlier where they ended earlier already."""
+        with self.lock:
+            for access_key_id in access_key_ids:
+                self._cut(self._entries[access_key_id], at)
 
     def revive(self, access_key_id: str, at: float) -> None:
-        """Let the services know a key again."""
-        with self._lock:
-            entry = self._entry(access_key_id)
+        """Make a key valid again from a time on."""
+        with self.lock:
+            entry = self._entries[access_key_id]
             self._cut(entry, at)
             entry.spans.append((at, entry.expires))
 
     def disable(self, access_key_id: str, at: float) -> None:
-        """Switch a key off: the services then know it, and refuse it as inactive."""
-        with self._lock:
-            entry = self._entry(access_key_id)
+        """Disable a key from a time on: the services then reject it as inactive."""
+        with self.lock:
+            entry = self._entries[access_key_id]
             self._cut(entry, at)
             entry.disabled = True
 
     def enable(self, access_key_id: str, at: float) -> None:
-        """Switch a disabled key on again."""
+        """Enable a disabled key from a time on."""
         self.revive(access_key_id, at)
-        with self._lock:
-            self._entry(access_key_id).disabled = False
+        with self.lock:
+            self._entries[access_key_id].disabled = False
 
     def revoke_token(self, access_key_id: str) -> None:
-        """Let the services take a key's SecurityToken for a wrong one."""
-        with self._lock:
-            self._entry(access_key_id).token_revoked = True
+        """Make the services reject the SecurityToken of a key."""
+        with self.lock:
+            self._entries[access_key_id].token_revoked = True
 
     def owner(self, access_key_id: Optional[str]) -> Optional[Owner]:
-        """Whose a key is or was; None if there never was such a key."""
-        with self._lock:
+        """Return the owner of a key; None if there never was such a key."""
+        with self.lock:
             entry = self._entries.get(access_key_id or "")
         return entry.owner if entry else None
 
     def accepted(self, access_key_id: str, at: float) -> bool:
-        """Whether the services accepted (or will accept) this key at a time."""
-        with self._lock:
-            return self._valid(self._entry(access_key_id), at)
+        """Whether a key is valid at a time, past or future."""
+        with self.lock:
+            return self._valid(self._entries[access_key_id], at)
 
     def of_secret(self, name: str) -> List[str]:
-        """The ids of all keys that a secret ever had."""
-        with self._lock:
+        """Return the ids of all keys that a secret ever had."""
+        with self.lock:
             return [key for key, entry in self._entries.items() if entry.owner == Owner(MANAGED, name)]
 
     def changes(self, name: str) -> List[float]:
-        """The times at which a key of a secret began or ceased to be valid."""
-        with self._lock:
+        """Return the times at which a key of a secret became valid or invalid."""
+        with self.lock:
             return [moment for entry in self._entries.values() if entry.owner == Owner(MANAGED, name)
                     for span in entry.spans for moment in span]
 
     def check(self, claim: Claim, at: float) -> Owner:
-        """Check who signed a request.
+        """Check the key, the signature and the token of a request.
+
+        Args:
+            claim: what the request claims.
+            at: when.
 
         Returns:
-            Whose key it is.
+            The owner of the key.
 
         Raises:
             Refused: the key is unknown, inactive or expired, or the signature or the token is wrong.
         """
-        with self._lock:
+        with self.lock:
             entry = self._entries.get(claim.access_key_id)
             if entry is None:
                 raise Refused("unknown_key", claim=claim)
@@ -149,8 +160,6 @@ class Keyring:
             raise Refused("token_missing" if claim.security_token is None else "token_wrong", claim=claim)
         return entry.owner
 
-    def _entry(self, access_key_id: str) -> _Entry:
-        return self._entries[access_key_id]
 
     @staticmethod
     def _valid(entry: _Entry, at: float) -> bool:

@@ -1,6 +1,6 @@
-"""What all RPC and ROA services share: who calls, the common errors, and answers in JSON or XML.
+"""The base class of RPC and ROA services: it checks signatures, and answers in JSON or XML.
 
-Codes: https://error-center.alibabacloud.com (common errors of all products).
+The codes are the common errors of all products at https://error-center.alibabacloud.com.
 """
 import json
 import uuid
@@ -29,12 +29,22 @@ _ERRORS: Dict[str, Tuple[int, str, str]] = {
     "unsupported": (400, "InvalidParameter", "The specified value of {name} is not supported."),
     "bad_date": (400, "InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted."),
     "skewed": (400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."),
+    "nonce_used": (400, "SignatureNonceUsed", "Specified signature nonce was used already."),
     "wrong_path": (404, "InvalidApi.NotFound", "Specified api is not found, please check your url and method."),
 }
 
+# Simple Log Service, which is recognized by its version, has other errors for some reasons.
+_SLS = "2020-12-30"
+_SLS_ERRORS: Dict[str, Tuple[int, str, str]] = dict(
+    _ERRORS,
+    unknown_key=(401, "Unauthorized", "AccessKeyId not found: {access_key_id}"),
+    inactive_key=(401, "Unauthorized", "AccessKeyId is disabled: {access_key_id}"),
+    token_expired=(401, "Unauthorized", "The security token you provided has expired."),
+)
+
 
 class Operation(NamedTuple):
-    """What a request asks for, whichever style it has."""
+    """The operation that a request asks for, whatever its style."""
 
     action: str
     version: str
@@ -44,7 +54,7 @@ class Operation(NamedTuple):
 
 
 def operation(request: Request) -> Operation:
-    """What a request says of itself; nothing is verified."""
+    """Return the operation that a request names; nothing is verified."""
     if roa.matches(request):
         return _roa_operation(request)
     parameters = {name: value or "" for name, value in rpc.parameters(request)}
@@ -67,19 +77,19 @@ def _roa_operation(request: Request) -> Operation:
 
 
 class OpenApi(Service):
-    """A service of the RPC and ROA kind."""
+    """A service that takes RPC and ROA requests."""
 
     THROTTLING = (400, "Throttling.User")
     FORBIDDEN = (403, "Forbidden.RAM")
 
     def caller(self, request: Request) -> Owner:
-        """Check the signature of a request.
+        """Check the signature and the nonce of a request.
 
         Returns:
-            Whose key signed it.
+            The owner of the key that signed it.
 
         Raises:
-            Refused: nobody's did.
+            Refused: the signature is wrong, or the nonce was used already.
         """
         now = self.shared.clock.time()
         if v3.matches(request):
@@ -90,7 +100,12 @@ class OpenApi(Service):
             raise Refused("wrong_path")
         else:
             claim = rpc.read(request, now)
-        return self.shared.keyring.check(claim, self.shared.clock.monotonic())
+        at = self.shared.clock.monotonic()
+        owner = self.shared.keyring.check(claim, at)
+        # After the signature, since a caller without a key could otherwise use up the nonces of others.
+        if claim.nonce and not self.shared.nonces.use(claim.access_key_id, claim.nonce, at):
+            raise Refused("nonce_used", claim)
+        return owner
 
     def answer(self, request: Request) -> Answer:
         try:
@@ -100,7 +115,12 @@ class OpenApi(Service):
         return self.perform(request, owner)
 
     def perform(self, request: Request, owner: Owner) -> Answer:
-        """Answer a request whose signature is right."""
+        """Answer a request whose signature is right.
+
+        Args:
+            request: the request.
+            owner: the owner of the key that signed it.
+        """
         raise NotImplementedError
 
     def refuse(self, request: Request, status: int, code: str) -> Answer:
@@ -108,13 +128,22 @@ class OpenApi(Service):
 
     @staticmethod
     def _refused(request: Request, refused: Refused) -> Answer:
-        status, code, message = _ERRORS[refused.reason]
+        asked = operation(request)
+        status, code, message = (_SLS_ERRORS if asked.version == _SLS else _ERRORS)[refused.reason]
         shown = refused.claim.shown_string_to_sign() if refused.claim else ""
-        return error(request, status, code, message.format(string_to_sign=shown, **refused.detail))
+        return error(request, status, code, message.format(
+            string_to_sign=shown, access_key_id=asked.access_key_id, **refused.detail))
 
 
 def error(request: Request, status: int, code: str, message: str) -> Answer:
-    """An error answer in the request's format."""
+    """Return an error answer in the format that the request asks for.
+
+    Args:
+        request: the request.
+        status: HTTP status.
+        code: the error code.
+        message: the message.
+    """
     document = {"RequestId": request_id(), "HostId": request.headers.get("host", ""), "Code": code,
                 "Message": message, "Recommend": "https://error-center.aliyun.com/status/search?Keyword=" + code}
     return answer(request, document, status, root="Error", code=code)
@@ -122,10 +151,15 @@ def error(request: Request, status: int, code: str, message: str) -> Answer:
 
 def answer(request: Request, document: Dict[str, Any], status: int = 200, root: str = "", code: str = "",
            given: Optional[str] = None) -> Answer:
-    """An answer in the format that the request wants: XML only where it says so.
+    """Return an answer in the format that the request asks for: JSON, or XML if it says so.
 
     Args:
-        root: name of the XML document's element.
+        request: the request.
+        document: the fields of the answer.
+        status: HTTP status.
+        root: the name of the element if it is XML.
+        code: the error code, for the log.
+        given: the AccessKey id that the answer contains, for the log.
     """
     if _wants_xml(request):
         text = '<?xml version="1.0" encoding="UTF-8"?>' + _xml(root or "Response", document)
@@ -134,8 +168,14 @@ def answer(request: Request, document: Dict[str, Any], status: int = 200, root: 
     return Answer(status, body, {"Content-Type": "application/json;charset=utf-8"}, code, given)
 
 
+def unknown_action(request: Request) -> Answer:
+    """Return the error answer for an action that the service does not have."""
+    return error(request, 404, "InvalidAction.NotFound",
+                 "Specified api is not found, please check your url and method.")
+
+
 def request_id() -> str:
-    """A new id as all services put it into their answers."""
+    """Return a new RequestId."""
     return str(uuid.uuid4()).upper()
 
 

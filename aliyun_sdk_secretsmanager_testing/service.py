@@ -1,4 +1,4 @@
-"""What every service does with a request: log it, let a fault have it, answer it."""
+"""The base class of services, which logs each request, applies faults, and answers."""
 from typing import Optional, Tuple
 
 from .calls import CallLog, Subject
@@ -6,24 +6,26 @@ from .clock import SystemClock
 from .faults import FORBIDDEN, THROTTLING, FaultBoard
 from .http import Answer, Dropped, Pieces, Request, Unanswered
 from .keyring import Keyring
+from .nonces import Nonces
 
 
 class Shared:
-    """What all services of one cloud share."""
+    """The state that all services of one cloud share."""
 
     def __init__(self, clock: SystemClock) -> None:
         self.clock = clock
         self.keyring = Keyring()
+        self.nonces = Nonces()
         self.log = CallLog()
         self.faults = FaultBoard()
 
 
 class Service:
-    """One service. Subclasses say what a request is about, and how it is answered and refused.
+    """A service. A subclass says what a request is about, how it is answered, and what an error looks like.
 
     Attributes:
-        THROTTLING: status and code of its own for too many requests.
-        FORBIDDEN: status and code of its own for a caller without permission.
+        THROTTLING: status and code of the service's error for too many requests.
+        FORBIDDEN: status and code of the service's error for a missing permission.
     """
 
     THROTTLING: Tuple[int, str] = (429, "Throttling")
@@ -33,24 +35,25 @@ class Service:
         self.shared = shared
 
     def subject(self, request: Request) -> Subject:
-        """What a request is about, for the log and the faults."""
+        """Return what a request is about, for the log and the faults."""
         raise NotImplementedError
 
     def answer(self, request: Request) -> Answer:
-        """The right answer; errors of the service are answers too."""
+        """Return the right answer, which may be an error of the service."""
         raise NotImplementedError
 
     def refuse(self, request: Request, status: int, code: str) -> Answer:
-        """An error answer of the service's shape.
+        """Return an error answer of the service's own shape.
 
         Args:
+            request: the request.
             status: HTTP status.
             code: error code.
         """
         raise NotImplementedError
 
     def _refuse(self, request: Request, status: int, code: str) -> Answer:
-        """As ``refuse``; with status 0 the code is ``throttling`` or ``forbidden``, for the service's own."""
+        """Refuse a request for a fault; with status 0 the code says which error of the service's own it is."""
         if not status:
             status, code = {THROTTLING: self.THROTTLING, FORBIDDEN: self.FORBIDDEN}[code]
         return self.refuse(request, status, code)
@@ -70,7 +73,7 @@ class Service:
             self._close(number, None, injection.fault.kind if injection else why)
             raise
         if isinstance(answer.body, bytes):
-            # Before it is sent: the client may look into the log as soon as it has the answer.
+            # The log is written before the answer is sent, since the client may read it as soon as it has the answer.
             self._close(number, answer)
             answer.unsent = lambda: self._close(number, None, "dropped")
         else:
@@ -78,7 +81,11 @@ class Service:
         return answer
 
     def _watched(self, number: int, answer: Answer, body: Pieces) -> Pieces:
-        """A body sent in pieces: noted as on its way before the first, as given before the last, or as broken off."""
+        """Yield the pieces of a body, and log the answer.
+
+        Before the first piece it is logged without a key, before the last one with the key, and where the connection
+        ends earlier, as broken off.
+        """
         self.shared.log.close(number, self.shared.clock.monotonic(), answer.status, answer.code)
         held = b""
         try:

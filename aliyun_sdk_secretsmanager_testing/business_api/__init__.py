@@ -1,1 +1,1 @@
-"""Any RPC or ROA business API, and the location service beside it."""
+"""All RPC and ROA business APIs, and the location service (Location 2015-06-12)."""

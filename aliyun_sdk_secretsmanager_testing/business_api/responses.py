@@ -1,12 +1,12 @@
-"""Answers that show a caller that its request arrived whole."""
+"""The answers of business APIs, which repeat the request, so that a test can see that it arrived whole."""
 import base64
 import json
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict
 
 from .. import openapi
 from ..access_key import masked
 from ..calls import Subject
-from ..http import Answer, Pieces, Request
+from ..http import Answer, Request
 from ..keyring import MANAGED, Owner
 from ..service import Shared
 from .routes import DOWNLOAD, EVENTS, is_location
@@ -16,10 +16,11 @@ _EVENTS = 3
 
 
 class BusinessApi(openapi.OpenApi):
-    """All products on one address.
+    """The APIs of all products, on one address.
 
     Args:
-        endpoint: gives the address that the location service names for every product.
+        shared: what all services of the cloud share.
+        endpoint: returns the address that the location service answers for every product.
     """
 
     def __init__(self, shared: Shared, endpoint: Callable[[], str]) -> None:
@@ -60,7 +61,7 @@ class BusinessApi(openapi.OpenApi):
             "Id": parameters.get("Id", ""),
             "Type": parameters.get("Type", ""),
             "Namespace": "",
-            # The real service spells it so too.
+            # The real service has this spelling, too.
             "SerivceCode": parameters.get("ServiceCode", ""),
             "Protocols": {"Protocols": ["HTTP", "HTTPS"]},
         }
@@ -69,12 +70,8 @@ class BusinessApi(openapi.OpenApi):
 
 
 def _events(document: Dict[str, Any]) -> Answer:
-    """The document as the data of several events, each sent by itself."""
+    """Return several server-sent events, each with the document as its data."""
     pieces = ["id: {}\nevent: echo\ndata: {}\n\n".format(number, json.dumps(document)).encode("ascii")
               for number in range(1, _EVENTS + 1)]
     headers = {"Content-Type": "text/event-stream;charset=utf-8", "Content-Length": str(sum(map(len, pieces)))}
-    return Answer(200, _sent(pieces), headers)
-
-
-def _sent(pieces: List[bytes]) -> Pieces:
-    yield from pieces
+    return Answer(200, (piece for piece in pieces), headers)

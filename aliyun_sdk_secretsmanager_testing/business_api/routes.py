@@ -1,11 +1,11 @@
-"""Which requests are for the location service, and which answers are no documents; all others are a business API's."""
+"""The requests of the location service, and the actions of a business API whose answers are no documents."""
 
-# An action whose answer is a stream of server-sent events.
+# The answer to this action is a stream of server-sent events.
 EVENTS = "StreamEvents"
-# An action whose answer is the request's body.
+# The answer to this action is the request's body.
 DOWNLOAD = "DownloadBody"
 
 
 def is_location(action: str, version: str) -> bool:
-    """Whether a request asks where a product's endpoint is (product Location, 2015-06-12)."""
+    """Whether a request asks the location service for a product's endpoint."""
     return action == "DescribeEndpoints" and version == "2015-06-12"

@@ -1,1 +1,1 @@
-"""The controls of a local cloud over HTTP, JSON in and out, for programs in other processes and languages."""
+"""The controls of a local cloud over HTTP, with JSON bodies, for programs in other processes and languages."""

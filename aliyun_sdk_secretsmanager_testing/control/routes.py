@@ -1,4 +1,4 @@
-"""The paths of the controls, and the methods of ``Control`` that answer them."""
+"""The routes of the controls, and the method of ``Control`` (without its underscore) that answers each."""
 
 ROUTES = {
     ("GET", "/"): "describe",

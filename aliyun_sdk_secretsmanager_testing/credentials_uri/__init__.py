@@ -1,1 +1,1 @@
-"""A credentials URI: whoever asks there gets new temporary credentials."""
+"""A credentials URI, which answers each request with new temporary credentials."""

@@ -1,9 +1,7 @@
-"""The answers at a credentials URI."""
-import json
-from typing import Dict
+"""The answers of a credentials URI."""
 
 from ..calls import Subject
-from ..http import Answer, Request
+from ..http import Answer, Request, json_answer
 from ..service import Service, Shared
 from ..sts.state import Roles
 from .routes import PATH
@@ -11,7 +9,7 @@ from .state import Source
 
 
 class CredentialsUri(Service):
-    """A service of the user's own that gives out credentials."""
+    """A service, in reality the user's own, that gives credentials."""
 
     def __init__(self, shared: Shared, roles: Roles, source: Source) -> None:
         super().__init__(shared)
@@ -23,14 +21,10 @@ class CredentialsUri(Service):
 
     def answer(self, request: Request) -> Answer:
         if (request.method, request.path) != ("GET", PATH):
-            return _json(404, {"Code": "NotFound", "Message": "There is only GET {}.".format(PATH)})
+            return json_answer(404, {"Code": "NotFound", "Message": "There is only GET {}.".format(PATH)}, "NotFound")
         credentials = self._roles.issue(self._roles.find(self._source.role), self._source.expires_in)
-        return _json(200, dict(credentials.document(), Code="Success"), given=credentials.access_key.access_key_id)
+        return json_answer(200, dict(credentials.document(), Code="Success"),
+                           given=credentials.access_key.access_key_id)
 
     def refuse(self, request: Request, status: int, code: str) -> Answer:
-        return _json(status, {"Code": code, "Message": "The request is refused: {}.".format(code)})
-
-
-def _json(status: int, document: Dict[str, str], given: str = "") -> Answer:
-    return Answer(status, json.dumps(document).encode("ascii"), {"Content-Type": "application/json"},
-                  code="" if given else document["Code"], given=given or None)
+        return json_answer(status, {"Code": code, "Message": "The request is refused: {}.".format(code)}, code)

@@ -1,12 +1,12 @@
-"""What a credentials URI gives out."""
+"""The settings of a credentials URI."""
 
 
 class Source:
-    """Where temporary credentials come from.
+    """The settings of the temporary credentials.
 
     Attributes:
-        role: name of the role whose they are.
-        expires_in: seconds until they end.
+        role: the name of their role.
+        expires_in: seconds until they expire.
     """
 
     def __init__(self, role: str) -> None:

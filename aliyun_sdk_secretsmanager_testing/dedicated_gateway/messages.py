@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, List, Tuple, Union
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
-# The fields by their numbers, which begin with 1.
+# The names of the fields in the order of their numbers, from 1 on.
 REQUEST = ("SecretName", "VersionStage", "VersionId", "FetchExtendedConfig")
 RESPONSE = ("SecretName", "SecretType", "SecretData", "SecretDataType", "VersionStages", "VersionId", "CreateTime",
             "RequestId", "LastRotationDate", "NextRotationDate", "ExtendedConfig", "AutomaticRotation",
@@ -15,11 +15,11 @@ ERROR = ("StatusCode", "ErrorCode", "ErrorMessage", "RequestId")
 
 
 def encode(fields: Tuple[str, ...], values: Dict[str, Any]) -> bytes:
-    """Write a message.
+    """Return a message.
 
     Args:
-        fields: by their numbers.
-        values: text, whole numbers of 0 or more, or lists of those.
+        fields: the names of its fields in the order of their numbers.
+        values: the values by name: text, whole numbers of 0 or more, or lists of these.
     """
     message = b""
     for number, name in enumerate(fields, 1):
@@ -34,10 +34,10 @@ def encode(fields: Tuple[str, ...], values: Dict[str, Any]) -> bytes:
 
 
 def decode_request(message: bytes) -> Dict[str, Any]:
-    """Read a ``GetSecretValueRequest``; fields of other numbers are ignored.
+    """Return the fields of a ``GetSecretValueRequest`` by name; unknown fields are ignored.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the message is malformed.
     """
     found: Dict[str, Any] = dict(zip(REQUEST, ("", "", "", False)))
     for number, value in _fields(message):

@@ -17,7 +17,7 @@ from .routes import OPERATIONS, VERSION
 
 _PROTOBUF = "application/x-protobuf"
 
-# What is not here is a wrong header, which the message names.
+# Every other reason is a wrong header, which the message names.
 _ERRORS: Dict[str, Tuple[int, str, str]] = {
     "unknown_key": (401, "Unauthorized", "The client key is not known, or is no longer valid."),
     "inactive_key": (401, "Unauthorized", "The client key is disabled."),

@@ -1,4 +1,4 @@
-"""Which operations a dedicated gateway has, and the methods that answer them."""
+"""The operations of a dedicated gateway, and the methods that answer them."""
 
 VERSION = "dkms-gcs-0.2"
 

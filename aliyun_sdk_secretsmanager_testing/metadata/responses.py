@@ -2,12 +2,11 @@
 
 https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata
 """
-import json
 import re
 
 from ..calls import Subject
 from ..clock import utc
-from ..http import Answer, Request
+from ..http import Answer, Request, json_answer
 from ..service import Service, Shared
 from ..sts.state import Roles
 from .routes import action
@@ -50,8 +49,7 @@ class Metadata(Service):
     def _credentials(self, role: str) -> Answer:
         credentials = self._roles.issue(self._roles.find(role), self._instance.expires_in)
         document = dict(credentials.document(), Code="Success", LastUpdated=utc(credentials.issued))
-        return Answer(200, json.dumps(document).encode("ascii"), {"Content-Type": "application/json"},
-                      given=credentials.access_key.access_key_id)
+        return json_answer(200, document, given=credentials.access_key.access_key_id)
 
 
 def _text(text: str) -> Answer:

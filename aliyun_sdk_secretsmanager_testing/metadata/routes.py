@@ -1,15 +1,22 @@
 """The paths of the metadata service."""
 from typing import Optional, Tuple
 
+# The address of the metadata service on an ECS instance.
+ADDRESS = "100.100.100.200"
+
 _TOKEN = ("PUT", "/latest/api/token")
 _CREDENTIALS = "/latest/meta-data/ram/security-credentials/"
 
 
 def action(method: str, path: str) -> Tuple[str, Optional[str]]:
-    """What a request asks for.
+    """Return the action of a request, and the name of the role that it asks for.
+
+    Args:
+        method: in upper case.
+        path: the path.
 
     Returns:
-        ``GetToken``, ``GetRole``, or ``GetCredentials`` with the name of a role; empty for anything else.
+        ``GetToken``, ``GetRole`` or ``GetCredentials``, and empty for any other request. None where no role is named.
     """
     if (method, path) == _TOKEN:
         return "GetToken", None

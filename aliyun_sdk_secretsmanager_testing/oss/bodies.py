@@ -1,4 +1,4 @@
-"""Bodies on their way in and out: received whole and checked, given in ranges."""
+"""The bodies of requests, which are received and checked, and of answers, which may be ranges of objects."""
 import base64
 import binascii
 import re
@@ -14,11 +14,11 @@ _KEPT = ("content-type", "cache-control", "content-disposition", "content-encodi
 
 
 def received(request: Request) -> Content:
-    """The whole body of a request, checked against its Content-MD5.
+    """Receive the whole body of a request, and check it against its Content-MD5.
 
     Raises:
-        OssError: MissingContentLength, InvalidDigest.
-        Dropped: the client left; what came is forgotten.
+        OssError: MissingContentLength or InvalidDigest.
+        Dropped: the client left before the end of the body.
     """
     headers = request.headers
     if "content-length" not in headers and "transfer-encoding" not in headers:
@@ -31,14 +31,14 @@ def received(request: Request) -> Content:
 
 
 def kept_headers(request: Request) -> Dict[str, str]:
-    """The headers of a request that its object keeps."""
+    """Return the headers of a request that are stored with the object."""
     kept = {name: value for name, value in request.headers.items() if name in _KEPT or name.startswith("x-oss-meta-")}
     kept.setdefault("content-type", "application/octet-stream")
     return kept
 
 
 def object_headers(stored: StoredObject) -> Dict[str, str]:
-    """The headers that describe an object."""
+    """Return the headers that describe an object."""
     headers = dict(stored.headers)
     headers.update({"Content-Length": str(stored.content.size), "ETag": '"{}"'.format(stored.etag),
                     "Last-Modified": stored.last_modified, "x-oss-object-type": stored.kind,
@@ -54,7 +54,7 @@ def object_headers(stored: StoredObject) -> Dict[str, str]:
 
 
 def given(request: Request, stored: StoredObject) -> Answer:
-    """An object, or the range of it that a request wants."""
+    """Return the answer with an object, or with the range of it that a request asks for."""
     content, headers = stored.content, object_headers(stored)
     size = content.size
     wanted = _range(request, size)
@@ -67,9 +67,9 @@ def given(request: Request, stored: StoredObject) -> Answer:
 
 
 def _range(request: Request, size: int) -> Optional[Tuple[int, int]]:
-    """Start and stop of the range that a request wants; None for all.
+    """Return start and stop of the range that a request asks for; None for the whole object.
 
-    A range that does not lie within the object counts as none, unless ``x-oss-range-behavior: standard`` is asked for:
+    A range that is not within the object is ignored, unless the request has ``x-oss-range-behavior: standard``:
     https://www.alibabacloud.com/help/en/oss/developer-reference/getobject
     """
     match = re.match(r"^bytes=(\d*)-(\d*)$", request.headers.get("range", ""))

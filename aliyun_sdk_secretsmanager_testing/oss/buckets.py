@@ -1,13 +1,12 @@
 """Operations on buckets."""
 import base64
 import binascii
-import re
 
 from ..http import Answer, Request
 from .errors import OssError
 from .listing import Page, limit, page
-from .state import Bucket, Store, milliseconds
-from .xml import Fields, document, named
+from .state import Bucket, Store, is_bucket_name, milliseconds
+from .xml import Fields, Names, document
 
 XML = {"Content-Type": "application/xml"}
 OWNER: Fields = [("ID", "local-cloud"), ("DisplayName", "local-cloud")]
@@ -29,9 +28,9 @@ def list_buckets(store: Store, request: Request, _bucket: str, _key: str) -> Ans
 
 
 def put_bucket(store: Store, request: Request, name: str, _key: str) -> Answer:
-    """``PutBucket``; a bucket that is there already stays as it is, for it has the same owner."""
+    """``PutBucket``. A bucket that exists already only gets the ACL, since it has the same owner."""
     request.drain()
-    if not re.match(r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", name):
+    if not is_bucket_name(name):
         raise OssError("InvalidBucketName", BucketName=name)
     with store.lock:
         try:
@@ -85,13 +84,13 @@ def put_acl(store: Store, request: Request, name: str, _key: str) -> Answer:
 
 
 def acl_answer(acl: str) -> Answer:
-    """The answer to ``GetBucketAcl`` and ``GetObjectAcl``."""
+    """Return the answer to ``GetBucketAcl`` and ``GetObjectAcl``."""
     fields = [("Owner", OWNER), ("AccessControlList", [("Grant", acl)])]
     return Answer(200, document("AccessControlPolicy", fields), XML)
 
 
 def list_objects(store: Store, request: Request, name: str, _key: str) -> Answer:
-    """``GetBucket`` (ListObjects), version 1 and 2."""
+    """``GetBucket`` (ListObjects), versions 1 and 2."""
     second = request.parameter("list-type") == "2"
     prefix, delimiter = request.parameter("prefix") or "", request.parameter("delimiter") or ""
     token = request.parameter("continuation-token") or ""
@@ -101,35 +100,33 @@ def list_objects(store: Store, request: Request, name: str, _key: str) -> Answer
         bucket = store.bucket(name)
         found = page(bucket.objects, prefix, delimiter, marker, limit(request, "max-keys", 100))
         entries = _entries(bucket, request, found)
-    encoding = request.parameter("encoding-type")
-    fields: Fields = [
-        ("Name", name), ("Prefix", named(prefix, encoding)), ("Delimiter", named(delimiter, encoding)),
+    names = Names(request)
+    fields: Fields = names.fields + [
+        ("Name", name), ("Prefix", names(prefix)), ("Delimiter", names(delimiter)),
         ("MaxKeys", limit(request, "max-keys", 100)), ("IsTruncated", _bool(found.next_marker))]
-    if encoding:
-        fields.append(("EncodingType", encoding))
     if second:
         fields += [("KeyCount", len(found.keys) + len(found.prefixes)), ("ContinuationToken", token)]
         if found.next_marker:
             fields.append(("NextContinuationToken", _token_of(found.next_marker)))
     else:
-        fields.append(("Marker", named(marker, encoding)))
+        fields.append(("Marker", names(marker)))
         if found.next_marker:
-            fields.append(("NextMarker", named(found.next_marker, encoding)))
+            fields.append(("NextMarker", names(found.next_marker)))
     return Answer(200, document("ListBucketResult", fields + entries), XML)
 
 
 def _entries(bucket: Bucket, request: Request, found: Page) -> Fields:
-    encoding = request.parameter("encoding-type")
+    names = Names(request)
     owned = request.parameter("list-type") != "2" or request.parameter("fetch-owner") == "true"
     entries: Fields = []
     for key in found.keys:
         stored = bucket.objects[key]
         fields: Fields = [
-            ("Key", named(key, encoding)), ("LastModified", milliseconds(stored.modified)),
+            ("Key", names(key)), ("LastModified", milliseconds(stored.modified)),
             ("ETag", '"{}"'.format(stored.etag)), ("Type", stored.kind), ("Size", stored.content.size),
             ("StorageClass", stored.storage_class)]
         entries.append(("Contents", fields + ([("Owner", OWNER)] if owned else [])))
-    return entries + [("CommonPrefixes", [("Prefix", named(prefix, encoding))]) for prefix in found.prefixes]
+    return entries + [("CommonPrefixes", [("Prefix", names(prefix))]) for prefix in found.prefixes]
 
 
 def _token_of(marker: str) -> str:

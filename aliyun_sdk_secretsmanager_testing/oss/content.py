@@ -1,20 +1,20 @@
-"""Stored bytes, in constant memory however many they are."""
+"""The bytes of objects, which are in a file from 1 MiB on, so that they need little memory."""
 import functools
 import hashlib
 import tempfile
-import threading
 from typing import Any, Callable, Iterator
 
+from ..guarded import Guarded
 from ..http import PIECE, Pieces
 
 _IN_MEMORY = 1024 * 1024
 
 
-class Content:
-    """A growing file with its MD5 and CRC-64 (ECMA-182, as ``x-oss-hash-crc64ecma`` has it)."""
+class Content(Guarded):
+    """Bytes that can be appended to, with their MD5 and CRC-64 (ECMA-182, as in ``x-oss-hash-crc64ecma``)."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        super().__init__()
         self._file: Any = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - lives as long as this
         self._md5 = hashlib.md5()  # nosec B324  # the ETag of OSS is one
         self.size = 0
@@ -22,24 +22,20 @@ class Content:
 
     @property
     def md5(self) -> bytes:
-        """Digest of all bytes."""
+        """The digest of all bytes."""
         return self._md5.digest()
 
     def sha256(self) -> str:
-        """Digest of all bytes, in hexadecimal; read through for it, as few ask."""
+        """Return the digest of all bytes in hexadecimal. It is computed here, since it is seldom needed."""
         digest = hashlib.sha256()
         for piece in self.pieces(0, self.size):
             digest.update(piece)
         return digest.hexdigest()
 
     def append(self, pieces: Iterator[bytes]) -> "Content":
-        """Add bytes at the end.
-
-        Returns:
-            Itself.
-        """
+        """Append bytes, and return this object."""
         for piece in pieces:
-            with self._lock:
+            with self.lock:
                 self._file.seek(self.size)
                 self._file.write(piece)
                 self._md5.update(piece)
@@ -48,16 +44,16 @@ class Content:
         return self
 
     def pieces(self, start: int, stop: int) -> Pieces:
-        """The bytes from ``start`` to before ``stop``."""
+        """Yield the bytes from ``start`` to before ``stop`` in pieces."""
         while start < stop:
-            with self._lock:
+            with self.lock:
                 self._file.seek(start)
                 piece: bytes = self._file.read(min(PIECE, stop - start))
             yield piece
             start += len(piece)
 
     def read(self, start: int, stop: int) -> bytes:
-        """The same at once."""
+        """Return the bytes from ``start`` to before ``stop``."""
         return b"".join(self.pieces(start, stop))
 
 

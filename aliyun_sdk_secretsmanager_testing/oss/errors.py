@@ -51,13 +51,13 @@ _ERRORS: Dict[str, Tuple[int, str, str]] = {
 
 
 class OssError(Exception):
-    """A request that OSS answers with an error.
+    """An error that OSS answers.
 
     Args:
-        code: one of OSS's codes, or any with ``status``.
-        message: instead of the usual one.
-        status: instead of the usual one.
-        headers: of the answer.
+        code: one of OSS's error codes; with ``status`` also another one.
+        message: the message; empty is the usual one for the code.
+        status: the HTTP status; 0 is the usual one for the code.
+        headers: further headers of the answer.
         details: further elements of its XML.
     """
 
@@ -72,7 +72,7 @@ class OssError(Exception):
         self.details = details
 
     def answer(self, request: Request) -> Answer:
-        """The error as OSS sends it: XML, which a HEAD request gets in a header."""
+        """Return the error as OSS sends it: in XML, which is in a header of the answer to a HEAD request."""
         request_id = uuid.uuid4().hex[:24].upper()
         fields = [("Code", self.code), ("Message", self.message), ("RequestId", request_id),
                   ("HostId", request.headers.get("host", ""))]

@@ -1,4 +1,4 @@
-"""Names in order, grouped by a delimiter and cut into pages: the same for objects and for uploads."""
+"""Lists of names that are grouped by a delimiter and divided into pages, for objects and for uploads."""
 from typing import Iterable, List, NamedTuple
 
 from ..http import Request
@@ -9,9 +9,9 @@ class Page(NamedTuple):
     """One page of names.
 
     Attributes:
-        keys: single names.
-        prefixes: groups.
-        next_marker: where the next page begins; empty on the last.
+        keys: the names that are in no group.
+        prefixes: the groups.
+        next_marker: the marker of the next page; empty on the last page.
     """
 
     keys: List[str]
@@ -20,12 +20,14 @@ class Page(NamedTuple):
 
 
 def page(names: Iterable[str], prefix: str, delimiter: str, marker: str, limit: int) -> Page:
-    """Cut a page.
+    """Return one page.
 
     Args:
-        names: all there are.
-        marker: the page begins after it.
-        limit: how many names and groups at most.
+        names: all names.
+        prefix: only names that begin with it are listed.
+        delimiter: names that are equal up to their first delimiter after the prefix form a group; empty for no groups.
+        marker: the page begins after this name or group.
+        limit: the most names and groups on the page.
     """
     keys: List[str] = []
     prefixes: List[str] = []
@@ -45,7 +47,12 @@ def page(names: Iterable[str], prefix: str, delimiter: str, marker: str, limit: 
 
 
 def limit(request: Request, name: str, usual: int) -> int:
-    """How many entries a request wants at most.
+    """Return the most entries that a request asks for.
+
+    Args:
+        request: the request.
+        name: the name of the parameter.
+        usual: the number if the request has no such parameter.
 
     Raises:
         OssError: InvalidArgument.

@@ -12,7 +12,7 @@ from .errors import OssError
 from .listing import limit, page
 from .objects import copy_source, store_object, stored_headers
 from .state import Part, Store, StoredObject, Upload, milliseconds
-from .xml import Fields, document, named, parsed
+from .xml import Fields, Names, document, parsed
 
 _SMALLEST_PART = 100 * 1024
 
@@ -22,28 +22,27 @@ def initiate(store: Store, request: Request, bucket: str, key: str) -> Answer:
     request.drain()
     upload_id = uuid.uuid4().hex.upper()
     with store.lock:
-        store.bucket(bucket).uploads[upload_id] = Upload(key, kept_headers(request), store.clock.time())
-    encoding = request.parameter("encoding-type")
-    fields: Fields = [("EncodingType", encoding)] if encoding else []
-    fields += [("Bucket", bucket), ("Key", named(key, encoding)), ("UploadId", upload_id)]
+        store.bucket(bucket).uploads[upload_id] = Upload(upload_id, key, kept_headers(request), store.clock.time())
+    names = Names(request)
+    fields: Fields = names.fields + [("Bucket", bucket), ("Key", names(key)), ("UploadId", upload_id)]
     return Answer(200, document("InitiateMultipartUploadResult", fields), XML)
 
 
 def upload_part(store: Store, request: Request, bucket: str, key: str) -> Answer:
     """``UploadPart``."""
-    number, upload_id = _part_number(request), request.parameter("uploadId") or ""
-    store.bucket(bucket).upload(upload_id, key)
+    number = _part_number(request)
+    _upload(store, request, bucket, key)
     part = Part(received(request), store.clock.time())
     with store.lock:
-        store.bucket(bucket).upload(upload_id, key).parts[number] = part
+        _upload(store, request, bucket, key).parts[number] = part
     return Answer(200, headers=stored_headers(part))
 
 
 def copy_part(store: Store, request: Request, bucket: str, key: str) -> Answer:
     """``UploadPartCopy``."""
-    number, upload_id = _part_number(request), request.parameter("uploadId") or ""
+    number = _part_number(request)
     with store.lock:
-        upload = store.bucket(bucket).upload(upload_id, key)
+        upload = _upload(store, request, bucket, key)
         source = copy_source(store, request).content
         start, stop = 0, source.size
         match = re.match(r"^bytes=(\d+)-(\d+)$", request.headers.get("x-oss-copy-source-range", ""))
@@ -58,9 +57,8 @@ def complete(store: Store, request: Request, bucket: str, key: str) -> Answer:
     """``CompleteMultipartUpload``."""
     body = received(request)
     wanted = _wanted_parts(body.read(0, body.size))
-    upload_id = request.parameter("uploadId") or ""
     with store.lock:
-        upload = store.bucket(bucket).upload(upload_id, key)
+        upload = _upload(store, request, bucket, key)
         parts = _chosen_parts(upload, wanted)
         content = Content()
         for part in parts:
@@ -70,31 +68,29 @@ def complete(store: Store, request: Request, bucket: str, key: str) -> Answer:
         stored = StoredObject(content, "Multipart", upload.headers, store.clock.time(),
                               etag="{}-{}".format(digest, len(parts)))
         store_object(store, request, bucket, key, stored)
-        del store.bucket(bucket).uploads[upload_id]
-    encoding = request.parameter("encoding-type")
-    fields: Fields = [("EncodingType", encoding)] if encoding else []
-    fields += [("Location", "http://{}{}".format(request.headers.get("host", ""), request.path)), ("Bucket", bucket),
-               ("Key", named(key, encoding)), ("ETag", '"{}"'.format(stored.etag))]
+        del store.bucket(bucket).uploads[upload.upload_id]
+    names = Names(request)
+    location = "http://{}{}".format(request.headers.get("host", ""), request.path)
+    fields: Fields = names.fields + [
+        ("Location", location), ("Bucket", bucket), ("Key", names(key)), ("ETag", '"{}"'.format(stored.etag))]
     return Answer(200, document("CompleteMultipartUploadResult", fields), dict(stored_headers(stored), **XML))
 
 
 def abort(store: Store, request: Request, bucket: str, key: str) -> Answer:
     """``AbortMultipartUpload``."""
-    upload_id = request.parameter("uploadId") or ""
     with store.lock:
-        store.bucket(bucket).upload(upload_id, key)
-        del store.bucket(bucket).uploads[upload_id]
+        upload = _upload(store, request, bucket, key)
+        del store.bucket(bucket).uploads[upload.upload_id]
     return Answer(204)
 
 
 def list_parts(store: Store, request: Request, bucket: str, key: str) -> Answer:
     """``ListParts``."""
-    upload_id = request.parameter("uploadId") or ""
     marker = request.parameter("part-number-marker") or "0"
     most = limit(request, "max-parts", 1000)
-    encoding = request.parameter("encoding-type")
     with store.lock:
-        parts = store.bucket(bucket).upload(upload_id, key).parts
+        upload = _upload(store, request, bucket, key)
+        parts = upload.parts
         numbers = [number for number in sorted(parts) if number > int(marker)]
         entries: Fields = [
             ("Part", [("PartNumber", number), ("LastModified", milliseconds(parts[number].modified)),
@@ -102,39 +98,44 @@ def list_parts(store: Store, request: Request, bucket: str, key: str) -> Answer:
                       ("HashCrc64ecma", parts[number].content.crc64)])
             for number in numbers[:most]]
     truncated = len(numbers) > most
-    fields: Fields = [("EncodingType", encoding)] if encoding else []
-    fields += [("Bucket", bucket), ("Key", named(key, encoding)), ("UploadId", upload_id),
-               ("PartNumberMarker", marker), ("NextPartNumberMarker", (numbers[:most] or [0])[-1]),
-               ("MaxParts", most), ("IsTruncated", "true" if truncated else "false")]
+    names = Names(request)
+    fields: Fields = names.fields + [
+        ("Bucket", bucket), ("Key", names(key)), ("UploadId", upload.upload_id),
+        ("PartNumberMarker", marker), ("NextPartNumberMarker", (numbers[:most] or [0])[-1]),
+        ("MaxParts", most), ("IsTruncated", "true" if truncated else "false")]
     return Answer(200, document("ListPartsResult", fields + entries), XML)
 
 
 def list_uploads(store: Store, request: Request, bucket: str, _key: str) -> Answer:
     """``ListMultipartUploads``."""
     prefix, delimiter = request.parameter("prefix") or "", request.parameter("delimiter") or ""
-    encoding = request.parameter("encoding-type")
     most = limit(request, "max-uploads", 1000)
     with store.lock:
-        # A key may have several uploads: the null separates it from the id, and sorts before all else.
+        # A key may have several uploads. A null is between key and id, since it sorts before every other character.
         uploads = {upload.key + "\0" + upload_id: upload
                    for upload_id, upload in store.bucket(bucket).uploads.items()}
     found = page(uploads, prefix, delimiter, _upload_marker(request), most)
     next_key, _, next_id = found.next_marker.partition("\0")
-    fields: Fields = [("EncodingType", encoding)] if encoding else []
-    fields += [("Bucket", bucket), ("Prefix", named(prefix, encoding)), ("MaxUploads", most),
-               ("NextKeyMarker", named(next_key, encoding)), ("NextUploadIdMarker", next_id),
-               ("IsTruncated", "true" if found.next_marker else "false")]
-    fields += [("Upload", [("Key", named(uploads[name].key, encoding)), ("UploadId", name.partition("\0")[2]),
+    names = Names(request)
+    fields: Fields = names.fields + [
+        ("Bucket", bucket), ("Prefix", names(prefix)), ("MaxUploads", most),
+        ("NextKeyMarker", names(next_key)), ("NextUploadIdMarker", next_id),
+        ("IsTruncated", "true" if found.next_marker else "false")]
+    fields += [("Upload", [("Key", names(uploads[name].key)), ("UploadId", name.partition("\0")[2]),
                            ("Initiated", milliseconds(uploads[name].initiated))]) for name in found.keys]
-    fields += [("CommonPrefixes", [("Prefix", named(name, encoding))]) for name in found.prefixes]
+    fields += [("CommonPrefixes", [("Prefix", names(name))]) for name in found.prefixes]
     return Answer(200, document("ListMultipartUploadsResult", fields), XML)
+
+
+def _upload(store: Store, request: Request, bucket: str, key: str) -> Upload:
+    return store.bucket(bucket).upload(request.parameter("uploadId") or "", key)
 
 
 def _upload_marker(request: Request) -> str:
     key, upload_id = request.parameter("key-marker") or "", request.parameter("upload-id-marker") or ""
     if not key:
         return ""
-    # Without an id all uploads of that key are past; ids are hexadecimal, so "~" comes after each.
+    # Without an id the page begins after all uploads of the key: "~" sorts after every id, as they are hexadecimal.
     return key + "\0" + (upload_id or "~")
 
 

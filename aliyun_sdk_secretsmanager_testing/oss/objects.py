@@ -11,7 +11,7 @@ from .content import Content
 from .errors import OssError
 from .state import Part, Store, StoredObject, milliseconds
 from .tagging import tags_of
-from .xml import Fields, document, named, parsed
+from .xml import Fields, Names, document, parsed
 
 _ACLS = ("default", "private", "public-read", "public-read-write")
 _OVERRIDES = ("content-type", "content-language", "expires", "cache-control", "content-disposition",
@@ -62,7 +62,7 @@ def copy(store: Store, request: Request, bucket: str, key: str) -> Answer:
 
 
 def copy_source(store: Store, request: Request) -> StoredObject:
-    """The object that ``x-oss-copy-source`` names."""
+    """Return the object that ``x-oss-copy-source`` names."""
     source = unquote(request.headers["x-oss-copy-source"]).lstrip("/")
     name, _, key = source.partition("/")
     return store.bucket(name).resolved(key)
@@ -92,7 +92,7 @@ def head(store: Store, request: Request, bucket: str, key: str) -> Answer:
 
 
 def meta(store: Store, request: Request, bucket: str, key: str) -> Answer:
-    """``GetObjectMeta``; old versions of oss2 ask with GET, and get no body either, nor its length."""
+    """``GetObjectMeta``. Old versions of oss2 send it with GET; the answer has no body then, either, and no length."""
     with store.lock:
         headers = object_headers(store.bucket(bucket).resolved(key))
     names = ("Content-Length", "ETag", "Last-Modified", "x-oss-hash-crc64ecma")
@@ -100,7 +100,7 @@ def meta(store: Store, request: Request, bucket: str, key: str) -> Answer:
 
 
 def delete(store: Store, _request: Request, bucket: str, key: str) -> Answer:
-    """``DeleteObject``; of what is not there too."""
+    """``DeleteObject``, which is no error if there is no such object."""
     with store.lock:
         store.bucket(bucket).objects.pop(key, None)
     return Answer(204)
@@ -113,20 +113,19 @@ def delete_several(store: Store, request: Request, bucket: str, _key: str) -> An
     if root is None:
         raise OssError("MalformedXML")
     keys = [element.findtext("Key") or "" for element in root.findall("Object")]
-    encoding = request.parameter("encoding-type")
     with store.lock:
         objects = store.bucket(bucket).objects
         for key in keys:
             objects.pop(key, None)
     if root.findtext("Quiet") == "true":
         return Answer(200)
-    fields: Fields = [("EncodingType", encoding)] if encoding else []
-    fields += [("Deleted", [("Key", named(key, encoding))]) for key in keys]
-    return Answer(200, document("DeleteResult", fields), XML)
+    names = Names(request)
+    deleted = [("Deleted", [("Key", names(key))]) for key in keys]
+    return Answer(200, document("DeleteResult", names.fields + deleted), XML)
 
 
 def restore(store: Store, _request: Request, bucket: str, key: str) -> Answer:
-    """``RestoreObject``; an archived object is readable at once, though the answer promises it for later."""
+    """``RestoreObject``. The object can be read at once, although the answer says that this takes a while."""
     with store.lock:
         stored = store.bucket(bucket).object(key)
         if stored.restored:
@@ -170,7 +169,11 @@ def get_symlink(store: Store, _request: Request, bucket: str, key: str) -> Answe
 
 
 def store_object(store: Store, request: Request, bucket: str, key: str, stored: StoredObject) -> None:
-    """Put an object into a bucket, as all operations that make one do."""
+    """Put an object into a bucket, with the ACL and the tags that the request names.
+
+    Raises:
+        OssError: FileAlreadyExists, InvalidArgument, InvalidTag or NoSuchBucket.
+    """
     stored.acl = _acl(request, "default")
     stored.tags = tags_of(request.headers.get("x-oss-tagging"))
     with store.lock:
@@ -181,7 +184,7 @@ def store_object(store: Store, request: Request, bucket: str, key: str, stored: 
 
 
 def stored_headers(stored: Union[StoredObject, Part]) -> Dict[str, str]:
-    """What every operation says of the bytes that it stored."""
+    """Return the headers by which all operations describe the bytes that they stored."""
     return {"ETag": '"{}"'.format(stored.etag), "x-oss-hash-crc64ecma": str(stored.content.crc64)}
 
 

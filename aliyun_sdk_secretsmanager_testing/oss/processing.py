@@ -1,12 +1,11 @@
-"""``x-oss-process``: objects made from others, and selections from CSV."""
+"""``x-oss-process``: ProcessObject and SelectObject."""
 import base64
-import json
 import re
 import struct
 import zlib
 from typing import Tuple
 
-from ..http import PIECE, Answer, Pieces, Request
+from ..http import PIECE, Answer, Pieces, Request, json_answer
 from .bodies import received
 from .content import Content
 from .errors import OssError
@@ -28,7 +27,7 @@ _EVERYTHING = re.compile(r"^\s*select\s+\*\s+from\s+ossobject\s*;?\s*$", re.IGNO
 
 
 def process(store: Store, request: Request, bucket: str, key: str) -> Answer:
-    """``ProcessObject`` with ``sys/saveas``; nothing is processed here, what is saved is the source as it is."""
+    """``ProcessObject`` with ``sys/saveas``. Nothing is processed: it saves a copy of the source."""
     content = received(request)
     wanted = content.read(0, content.size).decode("utf-8", "replace")
     match = re.match(r"^x-oss-process=.*\|sys/saveas,(.*)$", wanted)
@@ -43,12 +42,11 @@ def process(store: Store, request: Request, bucket: str, key: str) -> Answer:
         copy = Content().append(source.content.pieces(0, source.content.size))
         stored = StoredObject(copy, "Normal", dict(source.headers), store.clock.time())
         store_object(store, request, target_bucket, target, stored)
-    answer = {"bucket": target_bucket, "fileSize": copy.size, "object": target, "status": "OK"}
-    return Answer(200, json.dumps(answer).encode("ascii"), {"Content-Type": "application/json"})
+    return json_answer(200, {"bucket": target_bucket, "fileSize": copy.size, "object": target, "status": "OK"})
 
 
 def select(store: Store, request: Request, bucket: str, key: str) -> Answer:
-    """``SelectObject`` of CSV; only all of it, ``select * from ossobject``."""
+    """``SelectObject`` of CSV, for the expression ``select * from ossobject`` only."""
     body = received(request)
     root = parsed(body.read(0, body.size))
     if root is None or root.tag != "SelectRequest":
@@ -65,7 +63,7 @@ def select(store: Store, request: Request, bucket: str, key: str) -> Answer:
 
 
 def _framed(content: Content, size: int) -> Tuple[Pieces, int]:
-    """All data in frames, and how long that is."""
+    """Return all data in frames, and the length of all frames together."""
     def frames() -> Pieces:
         offset = 0
         for piece in content.pieces(0, size):
@@ -83,7 +81,7 @@ def _frame(kind: int, payload: bytes) -> bytes:
 
 
 def _text(encoded: str) -> str:
-    """Text in Base64, of the usual or the URL's alphabet, with or without its padding."""
+    """Decode text in Base64, of the usual alphabet or that of URLs, with or without padding."""
     try:
         return base64.urlsafe_b64decode(
             encoded.replace("+", "-").replace("/", "_") + "=" * (-len(encoded) % 4)).decode("utf-8")

@@ -1,37 +1,34 @@
-"""OSS as a service: who calls, which operation, and its errors."""
+"""OSS as a service: it checks who calls, performs the operation, and answers errors."""
 import functools
 import uuid
-from typing import Callable, NamedTuple, Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 from ..calls import Subject
 from ..http import Answer, Request
 from ..keyring import MANAGED
 from ..service import Service, Shared
-from ..signatures import oss_v1, oss_v2, oss_v4
 from ..signatures.claim import WINDOW_SECONDS, Claim, Refused
+from ..signatures.oss_parts import OssSignature
+from ..signatures.oss_v1 import OssV1
+from ..signatures.oss_v2 import OssV2
+from ..signatures.oss_v4 import OssV4
 from .errors import OssError
 from .routes import route, takes_body, target
 from .state import Store
 from .uploads import Reception, Uploads
 
 
-class Scheme(NamedTuple):
-    """A signature scheme: whether a request has it, whose it says it is, and its whole claim at a time."""
-
-    matches: Callable[[Request], bool]
-    access_key_id: Callable[[Request], str]
-    read: Callable[[Request, float], Claim]
-
-
 class NotLetIn(OssError):
-    """The error of a request that is not signed with an accepted key."""
+    """The error for a request that is not signed with an accepted key."""
 
 
 class Oss(Service):
-    """All buckets on one address.
+    """OSS, with all buckets on one address.
 
     Args:
-        regions: that a signature of version 4 may be for.
+        shared: what all services of the cloud share.
+        store: the buckets.
+        regions: the regions that a signature of version 4 may be for.
         uploads: how bodies are received.
     """
 
@@ -42,15 +39,12 @@ class Oss(Service):
         super().__init__(shared)
         self._store = store
         self._uploads = uploads
-        self._schemes = (
-            Scheme(oss_v1.matches, oss_v1.access_key_id, oss_v1.read),
-            Scheme(oss_v2.matches, oss_v2.access_key_id, oss_v2.read),
-            Scheme(oss_v4.matches, oss_v4.access_key_id, functools.partial(oss_v4.read, regions=regions)),
-        )
+        self._v4 = OssV4(regions)
+        self._signatures: Tuple[OssSignature, ...] = (OssV1(), OssV2(), self._v4)
 
     def subject(self, request: Request) -> Subject:
-        scheme = self._scheme(request)
-        access_key_id = scheme.access_key_id(request) if scheme else None
+        signature = self._signature(request)
+        access_key_id = signature.access_key_id(request) if signature else None
         owner = self.shared.keyring.owner(access_key_id)
         return Subject("oss", None, route(request)[0], owner.name if owner else None, access_key_id)
 
@@ -59,7 +53,7 @@ class Oss(Service):
         try:
             claim = self._claim(request)
             self._check(claim)
-            reception.expect(oss_v4.body_sha256(request),
+            reception.expect(self._v4.body_sha256(request),
                              functools.partial(self._check, claim) if self._uploads.recheck else None)
             return self._perform(request)
         except NotLetIn as error:
@@ -83,14 +77,14 @@ class Oss(Service):
         answer.headers["x-oss-request-id"] = uuid.uuid4().hex[:24].upper()
         return answer
 
-    def _scheme(self, request: Request) -> Optional[Scheme]:
-        return next((scheme for scheme in self._schemes if scheme.matches(request)), None)
+    def _signature(self, request: Request) -> Optional[OssSignature]:
+        return next((signature for signature in self._signatures if signature.matches(request)), None)
 
     def _claim(self, request: Request) -> Claim:
-        scheme = self._scheme(request)
+        signature = self._signature(request)
         try:
-            if scheme is not None:
-                return scheme.read(request, self.shared.clock.time())
+            if signature is not None:
+                return signature.read(request, self.shared.clock.time())
             if "authorization" in request.headers:
                 raise Refused("malformed", name="Authorization")
             raise Refused("anonymous")

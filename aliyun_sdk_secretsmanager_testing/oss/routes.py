@@ -1,4 +1,4 @@
-"""Which operation a request asks for: by method, by what its path names, and by the sub-resource in its query."""
+"""The operations of OSS, by method, by what the path names, and by the sub-resource in the query."""
 from typing import Callable, Dict, FrozenSet, NamedTuple, Optional, Tuple
 from urllib.parse import unquote_to_bytes
 
@@ -10,7 +10,7 @@ from .state import Store
 
 
 class Target(NamedTuple):
-    """What a path names: nothing (the service), a bucket, or an object."""
+    """What a path names. Bucket and key are empty for the service, and the key is empty for a bucket."""
 
     bucket: str
     key: str
@@ -22,7 +22,7 @@ class Target(NamedTuple):
 
 Operation = Callable[[Store, Request, str, str], Answer]
 
-# Signed parameters that change an operation but do not name one.
+# Sub-resources that change an operation but do not choose one.
 _MODIFIER_NAMES = """callback callback-var continuation-token position response-cache-control
 response-content-disposition response-content-encoding response-content-language response-content-type response-expires
 security-token sequential versionId x-oss-request-payer x-oss-traffic-limit"""
@@ -64,22 +64,22 @@ _ROUTES: Dict[Tuple[str, str, str], Tuple[str, Operation]] = {
 }
 
 
-# What reads a request's body by itself; of all others it is read, and forgotten, beforehand.
+# The operations that read the request's body. For all others it is read and discarded before.
 _TAKE_BODIES: FrozenSet[Operation] = frozenset((
     objects.put, objects.append, objects.delete_several, multipart.upload_part, multipart.complete,
     processing.process, processing.select, tagging.put_tagging))
 
 
 def takes_body(operation: Operation) -> bool:
-    """Whether an operation reads the request's body by itself."""
+    """Whether an operation reads the request's body."""
     return operation in _TAKE_BODIES
 
 
 def target(request: Request) -> Target:
-    """What a request's path names.
+    """Return what the path of a request names.
 
     Raises:
-        OssError: it is no UTF-8.
+        OssError: the path is no UTF-8.
     """
     try:
         path = unquote_to_bytes(request.path).decode("utf-8")
@@ -90,8 +90,8 @@ def target(request: Request) -> Target:
 
 
 def route(request: Request) -> Tuple[str, Optional[Operation]]:
-    """The name of the operation that a request asks for, and what performs it (None: not implemented)."""
-    # "partNumber" comes before "uploadId", which it has beside it.
+    """Return the name of a request's operation, and the function that performs it; None where it is not implemented."""
+    # A request with "partNumber" also has "uploadId", which comes later in the alphabet.
     named = sorted({name for name, _ in request.query} & SUBRESOURCES - _MODIFIERS)
     subresource = named[0] if named else ""
     try:

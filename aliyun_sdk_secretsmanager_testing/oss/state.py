@@ -1,22 +1,25 @@
 """The buckets, and what is in them."""
 import email.utils
-import threading
+import re
 from typing import Dict, List, Optional, Tuple
 
 from ..clock import SystemClock, utc
+from ..guarded import Guarded
 from .content import Content
 from .errors import OssError
 
 
 class StoredObject:
-    """An object. ``kind`` is ``Normal``, ``Multipart``, ``Appendable`` or ``Symlink``.
+    """An object.
 
     Attributes:
-        headers: content headers and ``x-oss-meta-*``, as GET gives them back.
+        content: its bytes.
+        kind: ``Normal``, ``Multipart``, ``Appendable`` or ``Symlink``.
+        headers: the headers that were stored with it, for the answers to GET.
         modified: seconds since 1970.
-        target: of a symlink, the key that it names.
+        target: the key that a symlink names.
         tags: names and values.
-        restored: whether an archived object has been made readable.
+        restored: whether an archived object can be read.
     """
 
     def __init__(self, content: Content, kind: str, headers: Dict[str, str], modified: float,
@@ -33,7 +36,7 @@ class StoredObject:
 
     @property
     def etag(self) -> str:
-        """Without quotes."""
+        """The ETag without quotes."""
         return self._etag or self.content.md5.hex().upper()
 
     @property
@@ -43,12 +46,12 @@ class StoredObject:
 
     @property
     def archived(self) -> bool:
-        """Whether it cannot be read."""
+        """Whether it has to be restored before it can be read."""
         return "Archive" in self.storage_class and not self.restored
 
     @property
     def last_modified(self) -> str:
-        """As HTTP writes it."""
+        """When it was modified, in the format of HTTP headers."""
         return email.utils.formatdate(int(self.modified), usegmt=True)
 
 
@@ -61,14 +64,15 @@ class Part:
 
     @property
     def etag(self) -> str:
-        """Without quotes."""
+        """The ETag without quotes."""
         return self.content.md5.hex().upper()
 
 
 class Upload:
     """A multipart upload in progress."""
 
-    def __init__(self, key: str, headers: Dict[str, str], initiated: float) -> None:
+    def __init__(self, upload_id: str, key: str, headers: Dict[str, str], initiated: float) -> None:
+        self.upload_id = upload_id
         self.key = key
         self.headers = headers
         self.initiated = initiated
@@ -87,11 +91,11 @@ class Bucket:
 
     @property
     def creation_date(self) -> str:
-        """As OSS writes it in XML."""
+        """When it was made, in the format of OSS's XML."""
         return milliseconds(self.created)
 
     def object(self, key: str) -> StoredObject:
-        """An object.
+        """Return an object.
 
         Raises:
             OssError: NoSuchKey.
@@ -102,7 +106,11 @@ class Bucket:
             raise OssError("NoSuchKey", Key=key) from None
 
     def resolved(self, key: str) -> StoredObject:
-        """An object, or the one that it links to."""
+        """Return an object; for a symlink, the object that it names.
+
+        Raises:
+            OssError: NoSuchKey or SymlinkTargetNotExist.
+        """
         found = self.object(key)
         if found.target is None:
             return found
@@ -111,7 +119,7 @@ class Bucket:
         return self.objects[found.target]
 
     def upload(self, upload_id: str, key: str) -> Upload:
-        """An upload.
+        """Return a multipart upload of an object.
 
         Raises:
             OssError: NoSuchUpload.
@@ -122,20 +130,23 @@ class Bucket:
         return upload
 
 
-class Store:
-    """All buckets of a cloud. ``lock`` is held around changes, never while a body is received."""
+class Store(Guarded):
+    """All buckets of a cloud. The lock is held around changes, and never while a body is received."""
 
     def __init__(self, clock: SystemClock) -> None:
+        super().__init__()
         self.clock = clock
-        self.lock = threading.RLock()
         self._buckets: Dict[str, Bucket] = {}
 
     def create_bucket(self, name: str) -> Bucket:
         """Make a bucket.
 
         Raises:
-            ValueError: the name is taken.
+            ValueError: the name is taken, or is no name of a bucket.
         """
+        if not is_bucket_name(name):
+            raise ValueError("{!r} is no name of a bucket: it has 3 to 63 lower-case letters, digits and hyphens, and "
+                             "no hyphen at either end".format(name))
         with self.lock:
             if name in self._buckets:
                 raise ValueError("there is a bucket {!r} already".format(name))
@@ -143,10 +154,10 @@ class Store:
             return bucket
 
     def delete_bucket(self, name: str) -> None:
-        """Take an empty bucket away.
+        """Delete an empty bucket.
 
         Raises:
-            OssError: NoSuchBucket, BucketNotEmpty.
+            OssError: NoSuchBucket or BucketNotEmpty.
         """
         with self.lock:
             bucket = self.bucket(name)
@@ -155,7 +166,7 @@ class Store:
             del self._buckets[name]
 
     def bucket(self, name: str) -> Bucket:
-        """A bucket.
+        """Return a bucket.
 
         Raises:
             OssError: NoSuchBucket.
@@ -166,15 +177,15 @@ class Store:
             raise OssError("NoSuchBucket", BucketName=name) from None
 
     def buckets(self) -> List[Bucket]:
-        """All, by name."""
+        """Return all buckets, sorted by name."""
         with self.lock:
             return [self._buckets[name] for name in sorted(self._buckets)]
 
     def content(self, bucket: str, key: str) -> Content:
-        """The bytes of an object.
+        """Return the bytes of an object.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such bucket or object.
         """
         with self.lock:
             try:
@@ -183,6 +194,14 @@ class Store:
                 raise KeyError("{}: {}/{}".format(error.code, bucket, key)) from None
 
 
+def is_bucket_name(name: str) -> bool:
+    """Whether a bucket may have this name.
+
+    https://www.alibabacloud.com/help/en/oss/user-guide/bucket-naming-conventions
+    """
+    return re.match(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]\Z", name) is not None
+
+
 def milliseconds(seconds: float) -> str:
-    """A time as OSS writes it in XML, ``2026-11-21T10:00:00.000Z``."""
+    """Return a time, in seconds since 1970, in the format of OSS's XML: ``2026-11-21T10:00:00.000Z``."""
     return utc(seconds)[:-1] + ".000Z"

@@ -42,7 +42,7 @@ def delete_tagging(store: Store, _request: Request, bucket: str, key: str) -> An
 
 
 def tags_of(header: Optional[str]) -> Tags:
-    """The tags in an ``x-oss-tagging`` header, ``a=1&b=2``."""
+    """Return the tags in an ``x-oss-tagging`` header, such as ``a=1&b=2``."""
     return _checked(parse_qsl(header or "", keep_blank_values=True))
 
 

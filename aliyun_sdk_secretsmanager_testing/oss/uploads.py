@@ -1,8 +1,8 @@
-"""How OSS receives bodies: what becomes of those that it refuses, and what happens while they come."""
+"""How OSS receives the bodies of requests, and how it refuses them."""
 import hashlib
-import threading
 from typing import Any, Callable, List, Optional, Tuple
 
+from ..guarded import Guarded
 from ..http import EARLY, PIECE, Answer, Request, Unanswered, Watch
 from .errors import OssError
 
@@ -11,30 +11,34 @@ WITHOUT_AN_ANSWER = "without an answer"
 REFUSALS = (AFTER_THE_BODY,) + EARLY + (WITHOUT_AN_ANSWER,)
 
 
-class Uploads:
-    """The settings of one cloud; see ``LocalCloud.refuse_uploads`` and ``LocalCloud.when_received``."""
+class Uploads(Guarded):
+    """The settings of a cloud's uploads; see ``LocalCloud.refuse_uploads`` and ``LocalCloud.when_received``.
+
+    Attributes:
+        recheck: whether the key is checked again at the end of the body.
+    """
 
     def __init__(self) -> None:
+        super().__init__()
         self.recheck = False
-        self._lock = threading.Lock()
         self._how = AFTER_THE_BODY
         self._awaited: List[Tuple[int, Callable[[], Any]]] = []
 
-    def refuse(self, how: str, recheck: bool) -> None:
-        """Say how uploads are refused from now on.
-
-        Raises:
-            ValueError: there is no such way.
-        """
+    def refuse(self, how: str = AFTER_THE_BODY, recheck: bool = False) -> None:
+        """Set how uploads are refused from now on; see ``LocalCloud.refuse_uploads``."""
         if how not in REFUSALS:
             raise ValueError("uploads cannot be refused {!r}; the ways are {}".format(how, ", ".join(REFUSALS)))
         self._how, self.recheck = how, recheck
 
     def refused(self, request: Request, error: OssError) -> Answer:
-        """The answer to a request whose signature is not accepted.
+        """Return the answer to a request whose key or signature is not accepted.
+
+        Args:
+            request: the request.
+            error: the error to answer.
 
         Raises:
-            Unanswered: it gets none.
+            Unanswered: it gets no answer.
         """
         how = self._how if request.has_body else AFTER_THE_BODY
         if how == WITHOUT_AN_ANSWER:
@@ -45,33 +49,33 @@ class Uploads:
         return answer
 
     def when_received(self, received: int, action: Callable[[], Any]) -> None:
-        """Have something done, once, when so many bytes of a body have come."""
+        """Call a function once in the middle of an upload; see ``LocalCloud.when_received``."""
         if received < 0:
             raise ValueError("a body has 0 bytes or more, not {}".format(received))
-        with self._lock:
+        with self.lock:
             self._awaited.append((received, action))
 
     def reached(self, received: int) -> int:
-        """Do what has been waiting for so many bytes.
+        """Call the functions that are due after that many bytes.
 
         Returns:
-            How many more may come until the next is due.
+            How many more bytes may be read before this is called again.
         """
-        with self._lock:
+        with self.lock:
             due = [action for number, action in self._awaited if number <= received]
             self._awaited = [awaited for awaited in self._awaited if awaited[0] > received]
         for action in due:
             action()
-        with self._lock:
+        with self.lock:
             return min([number - received for number, _ in self._awaited if number > received] + [PIECE])
 
 
 class Reception(Watch):
-    """One body on its way in.
+    """Watches one body while it is received.
 
     Args:
-        uploads: settings of the cloud.
-        awaited: whether it is a body that may be waited for.
+        uploads: the settings of the cloud.
+        awaited: whether functions of ``when_received`` are called for it.
     """
 
     def __init__(self, uploads: Uploads, awaited: bool) -> None:
@@ -83,16 +87,16 @@ class Reception(Watch):
         self._digest = hashlib.sha256()
 
     def expect(self, sha256: Optional[str], check: Optional[Callable[[], None]]) -> None:
-        """Say what must be true at the end of the body.
+        """Set what is checked at the end of the body.
 
         Args:
-            sha256: its digest, in hexadecimal; None is any.
-            check: raises the error of a body that is refused then; None lets it pass.
+            sha256: the SHA-256 that it must have, in hexadecimal; None is any.
+            check: raises the error if the request is refused then; None for no check.
         """
         self._claimed, self._check = sha256, check
 
     def forget(self) -> None:
-        """Let the body end as it will, for the request has its answer."""
+        """Check nothing at the end of the body, since the request is refused already."""
         self._claimed, self._check = None, None
 
     def room(self) -> int:

@@ -14,7 +14,7 @@ from ..service import Shared
 from .routes import ACTIONS, VERSION
 from .state import ROTATION_INTERVAL_SECONDS, Secret, SecretVersion, Vault
 
-# Whose keys may read secrets.
+# The kinds of owners whose keys may read secrets.
 READERS = (IDENTITY, CLIENT_KEY)
 
 
@@ -38,8 +38,7 @@ class SecretsManager(openapi.OpenApi):
         asked = openapi.operation(request)
         method = ACTIONS.get(asked.action) if asked.version == VERSION else None
         if method is None:
-            return openapi.error(request, 404, "InvalidAction.NotFound",
-                                 "Specified api is not found, please check your url and method.")
+            return openapi.unknown_action(request)
         if owner.kind not in READERS:
             return openapi.error(request, 403, "Forbidden.NoPermission",
                                  "This operation is forbidden by permission system.")
@@ -70,10 +69,12 @@ def _not_found(request: Request) -> Answer:
 
 
 def describe(secret: Secret, version: SecretVersion, extended: bool) -> Dict[str, Any]:
-    """What an answer says of a version of a secret, on every gateway.
+    """Return the fields by which both kinds of gateways describe a version of a secret.
 
     Args:
-        extended: whether ExtendedConfig is among it.
+        secret: the secret.
+        version: one of its versions.
+        extended: whether ExtendedConfig is one of the fields.
     """
     document: Dict[str, Any] = {
         "RequestId": openapi.request_id(),

@@ -1,4 +1,4 @@
-"""Which actions Secrets Manager has, and the methods that answer them."""
+"""The actions of Secrets Manager, and the methods that answer them."""
 
 VERSION = "2016-01-20"
 

@@ -1,1 +1,1 @@
-"""The published signature schemes, one a file: each reads a request's claim of who signed it."""
+"""The published signature schemes, one in each file, which read from a request who signed it."""

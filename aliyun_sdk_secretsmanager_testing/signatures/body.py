@@ -1,4 +1,4 @@
-"""What vouches for a body that is not itself part of a string to sign."""
+"""The check of a body by its Content-MD5, for schemes that do not sign the body itself."""
 import base64
 import hashlib
 
@@ -10,7 +10,7 @@ def check_body(request: Request) -> None:
     """Check a body against its Content-MD5, if it has one.
 
     Raises:
-        Refused: it is another body.
+        Refused: the body has another MD5.
     """
     claimed = request.headers.get("content-md5")
     if claimed is None:

@@ -1,4 +1,4 @@
-"""What a signed request claims, in a form that is the same for all signature schemes."""
+"""The claim of a signed request, in one form for all signature schemes."""
 import base64
 import calendar
 import email.utils
@@ -8,21 +8,22 @@ import time
 from typing import Any, Callable, Dict, NamedTuple, Optional
 from urllib.parse import quote
 
-# How far a request may be from the service's clock.
+# The most that the date of a request may differ from the service's clock.
 WINDOW_SECONDS = 15 * 60
 
 
 class Claim(NamedTuple):
-    """Who a request says it is from.
+    """The key and the signature that a request has.
 
     Attributes:
-        access_key_id: of the signer.
-        signature: as sent.
-        string_to_sign: recomputed from what arrived.
-        security_token: as sent; None where there is none.
-        sign: computes the right signature from the AccessKey secret; None where it was made with a private key (see
-            ``rsa``).
-        canonical_request: recomputed, too, where the string to sign has only its hash.
+        access_key_id: the id of the key.
+        signature: as it was sent.
+        string_to_sign: computed from the request that arrived.
+        security_token: as it was sent; None where there is none.
+        sign: computes the right signature from the AccessKey secret; None for a signature with a private key, which
+            ``rsa`` checks.
+        canonical_request: computed from the request that arrived, if the string to sign has only its hash.
+        nonce: None where the scheme or the request has none.
     """
 
     access_key_id: str
@@ -31,12 +32,13 @@ class Claim(NamedTuple):
     security_token: Optional[str]
     sign: Optional[Callable[[str], str]]
     canonical_request: bytes = b""
+    nonce: Optional[str] = None
 
     def __repr__(self) -> str:
         return "Claim"
 
     def shown_string_to_sign(self) -> str:
-        """The string to sign for an error message: with the token, which is a secret, masked."""
+        """Return the string to sign for an error message, with the token masked, since that is a secret."""
         text = self.string_to_sign.decode("utf-8", "replace")
         if self.canonical_request:
             text += " server canonical request is:" + self.canonical_request.decode("utf-8", "replace")
@@ -46,14 +48,15 @@ class Claim(NamedTuple):
 
 
 class Refused(Exception):
-    """A request is not let in.
+    """The signature of a request is not accepted.
 
     Args:
         reason: ``unknown_key``, ``inactive_key``, ``wrong_signature``, ``token_missing``, ``token_wrong``,
             ``token_expired``, ``wrong_md5``, ``wrong_sha256``, ``missing`` (with ``name``), ``malformed`` (with
             ``name``), ``bad_date``, ``expired``, ``unsupported`` (with ``name``), ``wrong_path``, ``skewed`` (with
-            ``request_time``), ``anonymous``. Each service has its own code for it.
-        detail: what its message may want to show.
+            ``request_time``), ``anonymous``, ``nonce_used``. Each service has its own error codes for these.
+        claim: the claim, where there is one.
+        detail: what the message of the error shows.
     """
 
     def __init__(self, reason: str, claim: Optional[Claim] = None, **detail: Any) -> None:
@@ -67,10 +70,11 @@ def check_date(date: str, now: float) -> None:
     """Check a Date header.
 
     Args:
+        date: the header.
         now: seconds since 1970.
 
     Raises:
-        Refused: it is none, or more than 15 minutes off.
+        Refused: it is no date, or more than 15 minutes off.
     """
     parsed = email.utils.parsedate(date)
     if parsed is None:
@@ -83,10 +87,11 @@ def check_timestamp(text: str, now: float) -> None:
     """Check a date of the form 2026-11-21T10:00:00Z.
 
     Args:
+        text: the date.
         now: seconds since 1970.
 
     Raises:
-        Refused: it is none, or more than 15 minutes off.
+        Refused: it is no date, or more than 15 minutes off.
     """
     try:
         moment = calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
@@ -97,10 +102,12 @@ def check_timestamp(text: str, now: float) -> None:
 
 
 def mac(digest: str, secret: str, string_to_sign: bytes) -> str:
-    """Base64 of the HMAC, as all schemes but the newest use it.
+    """Return an HMAC in Base64, the form of all schemes but the newest.
 
     Args:
         digest: ``sha1`` or ``sha256``.
+        secret: the key of the HMAC.
+        string_to_sign: the message.
     """
     made = hmac.new(secret.encode("utf-8"), string_to_sign, getattr(hashlib, digest))
     return base64.b64encode(made.digest()).decode("ascii")

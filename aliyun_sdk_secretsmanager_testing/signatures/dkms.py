@@ -7,7 +7,7 @@ import hashlib
 from ..http import Request
 from .claim import Claim, Refused, check_date
 
-# With three c's, as the real service has it.
+# The real service spells it so.
 KEY_ID = "x-kms-acccesskeyid"
 
 _SCHEME = "Bearer "
@@ -17,14 +17,15 @@ _REQUIRED = ("x-kms-apiversion", "x-kms-apiname", "x-kms-signaturemethod", KEY_I
 
 
 def read(request: Request, now: float) -> Claim:
-    """Read the claim of a request, and check its body against its hash.
+    """Return the claim of a request, and check its body against its hash.
 
     Args:
+        request: the request.
         now: seconds since 1970.
 
     Raises:
-        Refused: a header is missing or wrong, the Date is more than 15 minutes off, or the body is not the one that
-            Content-SHA256 was made of.
+        Refused: a header is missing or wrong, the Date is more than 15 minutes off, or the body does not match
+            Content-SHA256.
     """
     headers = request.headers
     for name in _REQUIRED:
@@ -41,7 +42,7 @@ def read(request: Request, now: float) -> Claim:
 
 
 def compose(request: Request) -> bytes:
-    """The string to sign: method, three headers, the ``x-kms-`` headers, and the path with its query."""
+    """Return the string to sign: method, three headers, the ``x-kms-`` headers, and the path with its query."""
     headers = request.headers
     lines = [request.method] + [headers[name] for name in ("content-sha256", "content-type", "date")]
     lines += [name + ":" + headers[name] for name in sorted(headers) if name.startswith("x-kms-")]

@@ -1,4 +1,4 @@
-"""OSS signature version 1, in the Authorization header or in the URL.
+"""Version 1 of OSS's signature: HMAC-SHA1.
 
 https://www.alibabacloud.com/help/en/oss/developer-reference/include-signatures-in-the-authorization-header and
 https://www.alibabacloud.com/help/en/oss/developer-reference/ddd-signatures-to-urls
@@ -7,9 +7,7 @@ from typing import Optional
 
 from ..http import Request, wire
 from .claim import Claim, Refused, check_date, mac
-from .oss_parts import resource, seconds
-
-_SCHEME = "OSS "
+from .oss_parts import OssSignature, resource, seconds
 
 # Query parameters that are part of the signed resource.
 _SUBRESOURCES = """
@@ -28,57 +26,39 @@ x-oss-write-get-object-response
 SUBRESOURCES = frozenset(_SUBRESOURCES.split())
 
 
-def matches(request: Request) -> bool:
-    """Whether a request carries this signature, in its Authorization header or in its URL."""
-    if "authorization" in request.headers:
-        return _in_header(request)
-    return request.parameter("Signature") is not None
+class OssV1(OssSignature):
+    """Version 1."""
 
+    PREFIX = "OSS "
 
-def access_key_id(request: Request) -> str:
-    """Whose signature a request says it has; nothing is verified."""
-    if _in_header(request):
-        return request.headers["authorization"][len(_SCHEME):].partition(":")[0]
-    return request.parameter("OSSAccessKeyId") or ""
+    def access_key_id(self, request: Request) -> str:
+        if self._in_header(request):
+            return request.headers["authorization"][len(self.PREFIX):].partition(":")[0]
+        return request.parameter("OSSAccessKeyId") or ""
 
+    def _in_url(self, request: Request) -> bool:
+        return request.parameter("Signature") is not None
 
-def read(request: Request, now: float) -> Claim:
-    """Read the claim of a request.
+    def _read_header(self, request: Request, now: float) -> Claim:
+        headers = request.headers
+        key, colon, signature = headers["authorization"][len(self.PREFIX):].partition(":")
+        if not (key and colon and signature):
+            raise Refused("malformed", name="Authorization")
+        date = headers.get("x-oss-date") or headers.get("date", "")
+        check_date(date, now)
+        # alibabacloud-oss-v2 sends the token by the name that it has in a URL, and does not sign it.
+        token = headers.get("x-oss-security-token") or headers.get("security-token")
+        return _claim(request, key, signature, date, token)
 
-    Args:
-        now: seconds since 1970.
-
-    Raises:
-        Refused: a part is missing or malformed, the date is more than 15 minutes off, or the URL has expired.
-    """
-    return _read_header(request, now) if _in_header(request) else _read_url(request, now)
-
-
-def _in_header(request: Request) -> bool:
-    return request.headers.get("authorization", "").startswith(_SCHEME)
-
-
-def _read_header(request: Request, now: float) -> Claim:
-    headers = request.headers
-    key, colon, signature = headers["authorization"][len(_SCHEME):].partition(":")
-    if not (key and colon and signature):
-        raise Refused("malformed", name="Authorization")
-    date = headers.get("x-oss-date") or headers.get("date", "")
-    check_date(date, now)
-    # alibabacloud-oss-v2 sends the token under the name that it has in a URL, and does not sign it.
-    token = headers.get("x-oss-security-token") or headers.get("security-token")
-    return _claim(request, key, signature, date, token)
-
-
-def _read_url(request: Request, now: float) -> Claim:
-    expires = seconds(request, "Expires")
-    key = request.parameter("OSSAccessKeyId")
-    if not key:
-        raise Refused("malformed", name="OSSAccessKeyId")
-    if expires < now:
-        raise Refused("expired")
-    return _claim(request, key, request.parameter("Signature") or "", request.parameter("Expires") or "",
-                  request.parameter("security-token"))
+    def _read_url(self, request: Request, now: float) -> Claim:
+        expires = seconds(request, "Expires")
+        key = request.parameter("OSSAccessKeyId")
+        if not key:
+            raise Refused("malformed", name="OSSAccessKeyId")
+        if expires < now:
+            raise Refused("expired")
+        return _claim(request, key, request.parameter("Signature") or "", request.parameter("Expires") or "",
+                      request.parameter("security-token"))
 
 
 def _claim(request: Request, key: str, signature: str, date: str, token: Optional[str]) -> Claim:
@@ -87,7 +67,14 @@ def _claim(request: Request, key: str, signature: str, date: str, token: Optiona
 
 
 def compose(request: Request, date: str) -> bytes:
-    """The string to sign: method, Content-MD5, Content-Type, date, the ``x-oss-`` headers, the decoded resource."""
+    """Return the string to sign.
+
+    It has the method, Content-MD5, Content-Type, the date, the ``x-oss-`` headers, and the decoded resource.
+
+    Args:
+        request: the request.
+        date: the date in its header, or the time at which its URL expires.
+    """
     headers = request.headers
     lines = [request.method, headers.get("content-md5", ""), headers.get("content-type", ""), date]
     lines += [name + ":" + headers[name] for name in sorted(headers) if name.startswith("x-oss-")]

@@ -19,14 +19,15 @@ def matches(request: Request) -> bool:
 
 
 def read(request: Request, now: float) -> Claim:
-    """Read the claim of an ROA request, and check its body against Content-MD5.
+    """Return the claim of an ROA request, and check its body against Content-MD5.
 
     Args:
+        request: the request.
         now: seconds since 1970.
 
     Raises:
-        Refused: a header is missing or wrong, the Date is more than 15 minutes off, or the body is not the one that
-            Content-MD5 was made of.
+        Refused: a header is missing or wrong, the Date is more than 15 minutes off, or the body does not match
+            Content-MD5.
     """
     headers = request.headers
     access_key_id, colon, signature = headers["authorization"][len(_SCHEME):].partition(":")
@@ -41,11 +42,11 @@ def read(request: Request, now: float) -> Claim:
     check_body(request)
     string_to_sign = compose(request)
     return Claim(access_key_id, signature, string_to_sign, headers.get("x-acs-security-token"),
-                 lambda secret: mac(str(digest), secret, string_to_sign))
+                 lambda secret: mac(str(digest), secret, string_to_sign), nonce=headers.get("x-acs-signature-nonce"))
 
 
 def compose(request: Request) -> bytes:
-    """The string to sign: method, four headers, the ``x-acs-`` headers, and the decoded resource."""
+    """Return the string to sign: method, four headers, the ``x-acs-`` headers, and the decoded resource."""
     headers = request.headers
     lines = [request.method] + [headers.get(name, "") for name in ("accept", "content-md5", "content-type", "date")]
     lines += [name + ":" + headers[name] for name in sorted(headers) if name.startswith("x-acs-")]

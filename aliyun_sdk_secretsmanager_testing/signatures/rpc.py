@@ -16,7 +16,7 @@ _REQUIRED = ("Action", "Version", "AccessKeyId", "Timestamp", "SignatureMethod",
 
 
 def parameters(request: Request) -> Pairs:
-    """All parameters of a request: the query's, and the body's where it is a form."""
+    """Return all parameters of a request: those of the query, and those of the body if it is a form."""
     pairs = list(request.query)
     if is_form(request):
         pairs += decoded_pairs(request.body().decode("latin-1"))
@@ -24,20 +24,21 @@ def parameters(request: Request) -> Pairs:
 
 
 def is_form(request: Request) -> bool:
-    """Whether the body is a form, whose parameters are signed."""
+    """Whether the body is a form; its parameters are signed, too."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind == "application/x-www-form-urlencoded"
 
 
 def read(request: Request, now: float) -> Claim:
-    """Read the claim of an RPC request, and check its body against Content-MD5.
+    """Return the claim of an RPC request, and check its body against Content-MD5.
 
     Args:
+        request: the request.
         now: seconds since 1970.
 
     Raises:
-        Refused: a parameter is missing or wrong, the Timestamp is more than 15 minutes off, or the body is not the
-            one that Content-MD5 was made of.
+        Refused: a parameter is missing or wrong, the Timestamp is more than 15 minutes off, or the body does not match
+            Content-MD5.
     """
     pairs = parameters(request)
     given: Dict[str, str] = {name: value or "" for name, value in pairs}
@@ -54,11 +55,11 @@ def read(request: Request, now: float) -> Claim:
     check_body(request)
     string_to_sign = compose(request.method, pairs)
     return Claim(given["AccessKeyId"], given["Signature"], string_to_sign, given.get("SecurityToken") or None,
-                 _hmac(given["SignatureMethod"], string_to_sign))
+                 _hmac(given["SignatureMethod"], string_to_sign), nonce=given["SignatureNonce"])
 
 
 def compose(method: str, pairs: Pairs) -> bytes:
-    """The string to sign: ``METHOD&%2F&`` and the sorted, twice encoded parameters other than Signature."""
+    """Return the string to sign: ``METHOD&%2F&`` and the sorted, twice encoded parameters other than Signature."""
     signed = sorted((name, value or "") for name, value in pairs if name != "Signature")
     canonical = "&".join(_encoded(name) + "=" + _encoded(value) for name, value in signed)
     return "{}&%2F&{}".format(method, _encoded(canonical)).encode("latin-1")
@@ -71,5 +72,5 @@ def _hmac(method: str, string_to_sign: bytes) -> Optional[Callable[[str], str]]:
 
 
 def _encoded(text: str) -> str:
-    # 3.6 still encodes "~", which RFC 3986 leaves alone.
+    # RFC 3986 leaves "~" alone; Python 3.6 would encode it.
     return quote(wire(text), safe="~")

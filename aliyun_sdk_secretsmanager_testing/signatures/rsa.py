@@ -4,11 +4,12 @@ from typing import Any
 
 
 def verified(public_key: Any, signature: str, string_to_sign: bytes) -> bool:
-    """Whether a signature was made with the private key that belongs to a public one.
+    """Whether a signature was made with the private key of a public key.
 
     Args:
-        public_key: of ``cryptography``.
-        signature: as sent.
+        public_key: an object of ``cryptography``.
+        signature: as it was sent.
+        string_to_sign: the signed bytes.
     """
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes
@@ -18,5 +19,5 @@ def verified(public_key: Any, signature: str, string_to_sign: bytes) -> bool:
         public_key.verify(raw, string_to_sign, padding.PKCS1v15(), hashes.SHA256())
     except (InvalidSignature, ValueError):
         return False
-    # The last character has bits that decode to nothing.
+    # Other texts may decode to the same bytes, since not all bits of the last character count.
     return base64.b64encode(raw).decode("ascii") == signature

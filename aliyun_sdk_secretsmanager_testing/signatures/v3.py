@@ -24,24 +24,25 @@ except (AttributeError, UnsupportedAlgorithm):
 
 
 def matches(request: Request) -> bool:
-    """Whether a request carries this signature."""
+    """Whether a request has this signature."""
     return request.headers.get("authorization", "").startswith(_SCHEME)
 
 
 def access_key_id(request: Request) -> str:
-    """Whose signature a request says it has; nothing is verified."""
+    """Return the id of the key that a request names; nothing is verified."""
     return _parts(request).get("Credential", "")
 
 
 def read(request: Request, now: float) -> Claim:
-    """Read the claim of a request, and check its body against x-acs-content-sha256.
+    """Return the claim of a request, and check its body against x-acs-content-sha256.
 
     Args:
+        request: the request.
         now: seconds since 1970.
 
     Raises:
-        Refused: a header is missing or wrong, or not signed though it must be; x-acs-date is more than 15 minutes off;
-            or the body is another one.
+        Refused: a header is missing, wrong, or not signed although it must be; x-acs-date is more than 15 minutes
+            off; or the body does not match x-acs-content-sha256.
     """
     headers, parts = request.headers, _parts(request)
     algorithm = headers["authorization"].partition(" ")[0]
@@ -54,7 +55,7 @@ def read(request: Request, now: float) -> Claim:
         if not headers.get(name):
             raise Refused("missing", name=name)
     signed = parts["SignedHeaders"].split(";")
-    for name in headers:  # a Content-Type that the SDKs' HTTP client adds to an empty body is not signed
+    for name in headers:  # content-type may be unsigned, since the SDKs' HTTP client adds it to an empty body
         if (name == "host" or name.startswith("x-acs-")) and name not in signed:
             raise Refused("malformed", name="SignedHeaders lacks " + name)
     check_timestamp(headers["x-acs-date"], now)
@@ -63,11 +64,12 @@ def read(request: Request, now: float) -> Claim:
     canonical_request = compose(request, parts["SignedHeaders"])
     string_to_sign = "{}\n{}".format(algorithm, _digest(algorithm, canonical_request)).encode("latin-1")
     return Claim(parts["Credential"], parts["Signature"], string_to_sign, headers.get("x-acs-security-token"),
-                 lambda secret: _mac(algorithm, secret, string_to_sign), canonical_request)
+                 lambda secret: _mac(algorithm, secret, string_to_sign), canonical_request,
+                 headers["x-acs-signature-nonce"])
 
 
 def compose(request: Request, signed_headers: str) -> bytes:
-    """The canonical request: method, path, sorted query, the signed headers and their names, and the body's hash."""
+    """Return the canonical request: method, path, sorted query, signed headers, their names, and the body's hash."""
     path = "/".join(_encoded(unquote_to_bytes(segment)) for segment in request.path.split("/"))
     query = "&".join(_encoded(name) + "=" + _encoded(value) for name, value in sorted(
         (wire(name), wire(value or "")) for name, value in request.query))

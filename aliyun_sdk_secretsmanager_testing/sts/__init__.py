@@ -1,1 +1,1 @@
-"""STS 2015-04-01: ``AssumeRole`` and ``AssumeRoleWithOIDC``, and the roles that there are."""
+"""STS 2015-04-01, with ``AssumeRole`` and ``AssumeRoleWithOIDC``, and the roles."""

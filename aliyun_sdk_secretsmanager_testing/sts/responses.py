@@ -19,7 +19,7 @@ _DEFAULT_SESSION = 3600
 
 
 class _Refusal(Exception):
-    """Parameters that STS does not take."""
+    """An error that STS answers for wrong parameters."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(code)
@@ -51,8 +51,7 @@ class Sts(openapi.OpenApi):
         asked = openapi.operation(request)
         method = ACTIONS.get(asked.action) if asked.version == VERSION else None
         if method is None:
-            return openapi.error(request, 404, "InvalidAction.NotFound",
-                                 "Specified api is not found, please check your url and method.")
+            return openapi.unknown_action(request)
         if owner.kind not in (IDENTITY, UNPRIVILEGED):
             return _no_permission(request)
         try:

@@ -1,8 +1,8 @@
-"""Which actions STS has, and the methods that answer them."""
+"""The actions of STS, and the methods that answer them."""
 
 VERSION = "2015-04-01"
 
-# Nobody signs it: the token says who asks.
+# This action is not signed, since its OIDC token shows who calls.
 UNSIGNED = "AssumeRoleWithOIDC"
 
 ACTIONS = {"AssumeRole": "assume_role", UNSIGNED: "assume_role_with_oidc"}

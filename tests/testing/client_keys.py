@@ -1,4 +1,4 @@
-"""Client keys in the hands of a client: read from their file, and used on both kinds of gateway."""
+"""A client of both kinds of gateways that reads a client key from its file."""
 import base64
 import email.utils
 import hashlib
@@ -30,7 +30,7 @@ MESSAGES = {
 
 
 def message(name, **values):
-    """A message of a dedicated gateway, as the ``protobuf`` package makes it."""
+    """Return a message of a dedicated gateway, made by the ``protobuf`` package."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
     file = descriptor_pb2.FileDescriptorProto(name="dkms.proto", syntax="proto3")
     for its_name, fields in MESSAGES.items():
@@ -46,7 +46,7 @@ def message(name, **values):
 
 
 class Signer:
-    """A client key, opened.
+    """Signs with a client key.
 
     Args:
         file: the ``ClientKeyFile``.
@@ -60,7 +60,7 @@ class Signer:
             base64.b64decode(document["PrivateKeyData"]), password.encode("utf-8"))
 
     def client(self, cloud):
-        """An AcsClient whose requests must have ``sha_hmac256`` as their signer."""
+        """Return an AcsClient whose requests must have ``sha_hmac256`` as their signer."""
         der = self.private_key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8,
                                              serialization.NoEncryption())
         return AcsClient(self.key_id, base64.b64encode(der).decode("ascii"), "cn-hangzhou", auto_retry=False,
@@ -71,7 +71,7 @@ class Signer:
         return base64.b64encode(raw).decode("ascii")
 
     def headers(self, body, now, path="/", **changed):
-        """The headers of a request to a dedicated gateway.
+        """Return the headers of a request to a dedicated gateway.
 
         Args:
             now: seconds since 1970.
@@ -94,16 +94,16 @@ class Signer:
 
 
 def shared_request(cloud, name="app/key"):
-    """GetSecretValue for a shared gateway, signed with a client key."""
+    """Return a GetSecretValue request for a shared gateway, signed with a client key."""
     request = get_secret_value(cloud.gateway_endpoint(), name)
     request._signer = sha_hmac256
     return request
 
 
 def post(cloud, body, headers, path="/", instance=None):
-    """Status and parsed message of a dedicated gateway's answer."""
+    """Send a request to a dedicated gateway, and return status and message of the answer."""
     response = requests.post("https://{}{}".format(cloud.dedicated_endpoint(instance), path), data=body,
-                             headers=headers, verify=cloud.ca_file, timeout=10)
+                             headers=headers, verify=cloud.ca_file, timeout=30)
     assert response.headers["Content-Type"] == "application/x-protobuf"
     parsed = message("GetSecretValueResponse" if response.status_code == 200 else "Error")
     parsed.ParseFromString(response.content)

@@ -1,6 +1,5 @@
-"""Clouds and the official SDKs' own clients for them."""
+"""A cloud whose time stands still, and clients of the official SDKs for it."""
 import os
-import time
 
 import pytest
 from aliyunsdkcore.client import AcsClient
@@ -65,14 +64,3 @@ def bucket_of(cloud, key, name="bucket", version="v1", **more):
     else:
         auth = oss2.StsAuth(key.access_key_id, key.access_key_secret, key.security_token, version)
     return oss2.Bucket(auth, cloud.oss_endpoint, name, **dict({"region": "cn-hangzhou"}, **more))
-
-
-def wait_until(condition, seconds=5.0):
-    """Wait for a condition; what it gave, which is true."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, "waited {} s in vain".format(seconds)
-        time.sleep(0.002)

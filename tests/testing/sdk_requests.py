@@ -75,7 +75,7 @@ def answer(client, request):
 
 @contextmanager
 def recorder():
-    """An address, and the list of the raw requests sent there; nobody answers them."""
+    """Yield an address, and the list of the raw requests sent there, which get no answer."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(5)
@@ -97,16 +97,16 @@ def recorder():
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(5)
+        thread.join(30)
 
 
 def recorded(send):
-    """The raw request that ``send(address)`` makes an SDK send."""
+    """Return the raw request that an SDK sends in ``send(address)``."""
     with recorder() as (address, requests):
         try:
             send(address)
         except Exception:
-            pass  # the recorder hangs up on the SDK
+            pass  # the recorder closes the connection without an answer
     assert requests, "the SDK sent nothing"
     return requests[0]
 
@@ -123,7 +123,7 @@ def _whole_request(sock):
 
 
 class Replayer:
-    """Sends raw requests on one kept-alive connection."""
+    """Sends raw requests on one connection."""
 
     def __init__(self, address, ca_file=None):
         host, port = address.replace("http://", "").split(":")
@@ -138,7 +138,7 @@ class Replayer:
         self._close()
 
     def send(self, raw):
-        """Status, headers and body of the answer."""
+        """Send a request, and return status, headers and body of the answer."""
         if self._sock is None:
             self._sock = socket.create_connection(self._address, 10)
             if self._ca_file:
@@ -148,7 +148,7 @@ class Replayer:
         response = http.client.HTTPResponse(self._sock, method=raw.split(b" ")[0].decode("latin-1"))
         response.begin()
         body = response.read()
-        # What cheroot finds malformed it refuses by itself, and hangs up.
+        # cheroot itself refuses malformed requests, and closes the connection.
         if response.will_close or not response.getheader("Server"):
             self._close()
         return response.status, response.headers, body
@@ -160,7 +160,7 @@ class Replayer:
 
 
 def changes(raw, unsigned):
-    """Every request that differs from one in one byte that the signature covers.
+    """Yield every request that differs from one in a single signed byte.
 
     Args:
         raw: the recorded request.
@@ -195,7 +195,7 @@ def _changed(raw, position):
 
 
 def signed_put(key, bucket, name, body):
-    """The head of a PUT as oss2 signs it, for a body of that length; in chunks where it is None."""
+    """Return the head of a PUT, signed by oss2, for a body of that length; None is a body in chunks."""
     import oss2
     request = oss2.http.Request("PUT", "http://x/{}/{}".format(bucket, name), headers={"Content-Type": "text/plain"})
     oss2.Auth(key.access_key_id, key.access_key_secret)._sign_request(request, bucket, name)

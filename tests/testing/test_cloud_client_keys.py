@@ -1,4 +1,4 @@
-"""Client keys: their files, and what a shared gateway makes of requests signed with them."""
+"""Client keys: their files, and requests to a shared gateway that are signed with them."""
 import datetime
 import json
 import os
@@ -12,7 +12,7 @@ from .client_keys import PASSWORD, Signer, shared_request
 from .sdk_requests import Replayer, answer, changes, get_secret_value, recorded, rpc
 from .test_cloud_openapi_signatures import UNSIGNED_BY_RPC, refused
 
-WRONG_SIGNATURE = (400, "InvalidAccessKeySecret")  # as the SDK calls it
+WRONG_SIGNATURE = (400, "InvalidAccessKeySecret")  # the SDK's name for a wrong signature
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""The controls over HTTP, the cloud as a process, its properties file, and the pytest fixtures."""
+"""The controls over HTTP, the cloud as a process, and its properties file."""
 import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -13,6 +14,7 @@ import pytest
 
 import aliyun_sdk_secretsmanager_testing
 from aliyun_sdk_secretsmanager_testing import AccessKeyPair
+from aliyun_sdk_secretsmanager_testing.__main__ import main
 
 from .conftest import bucket_of, client_of
 from .sdk_requests import answer, get_secret_value, rpc
@@ -21,11 +23,11 @@ ROOT = os.path.dirname(os.path.dirname(aliyun_sdk_secretsmanager_testing.__file_
 
 
 def send(url, method, path, body=None):
-    """Status and parsed body."""
+    """Send a request, and return status and parsed body of the answer."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(url + path, data=data, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=5) as response:
+        with urllib.request.urlopen(request, timeout=30) as response:
             return response.status, json.loads(response.read().decode())
     except urllib.error.HTTPError as error:
         with error:
@@ -83,8 +85,9 @@ def test_faults(cloud, control, client):
         client.do_action_with_exception(rpc(cloud.api_endpoint))
     assert answer(client, rpc(cloud.api_endpoint))
     for kind, more in (("throttling", {}), ("forbidden", {}), ("html", {}), ("body", {"body": "x", "status": 200}),
-                       ("reset", {}), ("hang", {}), ("slow", {"seconds": 1}), ("drip", {"seconds": 0.5}), ("cut", {}),
-                       ("refuse", {}), ("expired_certificate", {}), ("untrusted_certificate", {})):
+                       ("reset", {}), ("hang", {}), ("slow", {"seconds": 1}), ("drip", {"seconds": 0.5}),
+                       ("drip_head", {"seconds": 0.5}), ("continues", {}), ("cut", {}), ("refuse", {}),
+                       ("expired_certificate", {}), ("untrusted_certificate", {})):
         body = dict({"service": "secrets_manager", "region": "cn-hangzhou", "kind": kind}, **more)
         assert control("POST", "/faults", body)[0] == 200, kind
     assert control("DELETE", "/faults?service=secrets_manager&region=cn-hangzhou") == (200, {})
@@ -105,6 +108,10 @@ def test_calls(cloud, control, client, clock):
 
 @pytest.mark.parametrize("method, path, body, message", [
     ("POST", "/secrets", b"{", "no JSON"),
+    ("POST", "/secrets", b"[" * 100000, "no JSON"),
+    ("POST", "/secrets", b'{"name": "a", "expires_in": 1e999}', "'expires_in' must be a finite number"),
+    ("POST", "/secrets", b'{"name": "a", "next_rotation": NaN}', "'next_rotation' must be a finite number"),
+    ("POST", "/secrets", b'{"name": "a", "expires_in": -1e308}', ""),
     ("POST", "/secrets", [], "a JSON object"),
     ("POST", "/faults", [], "a JSON object"),
     ("POST", "/secrets", {}, "'name' is missing"),
@@ -113,8 +120,17 @@ def test_calls(cloud, control, client, clock):
     ("POST", "/secrets", {"name": "app/key"}, "already"),
     ("POST", "/secrets", {"name": "x", "expires_in": True}, "'expires_in' must be a number"),
     ("POST", "/secrets/rotate", {"name": "none"}, "no secret 'none'"),
+    ("POST", "/secrets/rotate", {"name": "app/key", "grace": -5}, "grace must be 0 seconds or more, not -5"),
+    ("POST", "/secrets/rotate", {"name": "app/key", "propagation": -0.1}, "propagation must be 0 seconds or more"),
+    ("POST", "/secrets/rotate", {"name": "app/key", "publish_delay": -1}, "publish_delay must be 0 seconds or more"),
+    ("POST", "/secrets/rollback", {"name": "app/key", "grace": -5}, "grace must be 0 seconds or more, not -5"),
     ("POST", "/secrets/rollback", {"name": "app/key"}, "no previous"),
     ("POST", "/buckets", {"name": "bucket"}, "already"),
+    ("POST", "/buckets", {"name": "A B"}, "'A B' is no name of a bucket"),
+    ("POST", "/buckets", {"name": "-a-"}, "no hyphen at either end"),
+    ("POST", "/buckets", {"name": "bucket\n"}, "is no name of a bucket"),
+    ("POST", "/faults", {"service": "api", "kind": "html", "status": 99}, "200 to 599"),
+    ("POST", "/faults", {"service": "api", "kind": "body", "body": "", "status": 600}, "200 to 599"),
     ("POST", "/faults", {"service": "api"}, "'kind' is missing"),
     ("POST", "/faults", {"service": "api", "kind": "nonsense"}, "no fault of kind 'nonsense'"),
     ("POST", "/faults", {"service": "nonsense", "kind": "reset"}, "no service 'nonsense'"),
@@ -133,6 +149,13 @@ def test_bad_input_answers_400_and_says_what_is_wrong(control, method, path, bod
     status, document = control(method, path, body)
     assert status == 400
     assert message in document["error"]
+
+
+def test_a_refused_rotation_changes_nothing(cloud, control, key):
+    for field, value in (("grace", -5), ("expires_in", -1e308)):
+        assert control("POST", "/secrets/rotate", {"name": "app/key", field: value})[0] == 400
+    assert cloud.secret("app/key").current == key
+    assert cloud.accepts(key)
 
 
 def test_an_unknown_path_names_the_known_ones(control):
@@ -154,21 +177,27 @@ def test_the_properties_file(cloud, tmp_path):
 
 
 @pytest.fixture
-def process():
-    environment = dict(os.environ, PYTHONPATH=ROOT, PYTHONWARNINGS="ignore")
-    running = subprocess.Popen([sys.executable, "-m", "aliyun_sdk_secretsmanager_testing", "--region", "cn-hangzhou",
-                                "--region", "cn-beijing", "--secret", "app/key", "--dedicated", "kst-hangzhou"],
-                               env=environment,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    yield running
-    running.kill()
-    running.wait()
-    for file in (running.stdin, running.stdout, running.stderr):
-        file.close()
+def start():
+    """Start the cloud as a process, with a standard input and options."""
+    running = []
+
+    def start_process(stdin, *options):
+        environment = dict(os.environ, PYTHONPATH=ROOT, PYTHONWARNINGS="ignore")
+        running.append(subprocess.Popen(
+            [sys.executable, "-m", "aliyun_sdk_secretsmanager_testing"] + list(options), env=environment, stdin=stdin,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        return running[-1]
+
+    yield start_process
+    for process in running:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("end", ["stdin", "SIGTERM", "SIGINT"])
-def test_the_cloud_as_a_process(process, end):
+def test_the_cloud_as_a_process(start, end):
+    process = start(subprocess.PIPE, "--region", "cn-hangzhou", "--region", "cn-beijing", "--secret", "app/key",
+                    "--dedicated", "kst-hangzhou")
     document = json.loads(process.stdout.readline().decode())
     assert sorted(document["regions"]) == ["cn-beijing", "cn-hangzhou"]
     assert list(document["dedicated"]) == ["kst-hangzhou"]
@@ -182,33 +211,73 @@ def test_the_cloud_as_a_process(process, end):
     assert answer(client, get_secret_value(document["regions"]["cn-beijing"]))["SecretName"] == "app/key"
     if end == "stdin":
         process.stdin.close()
+        process.stdin = None
     else:
         process.send_signal(getattr(signal, end))
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert process.stdout.read() == b"" and process.stderr.read() == b""
     assert not os.path.exists(document["ca_file"])
 
 
-def test_the_pytest_fixtures(tmp_path):
-    test = tmp_path / "test_mine.py"
-    test.write_text("""
-import os
+@pytest.mark.parametrize("stdin", [os.devnull, __file__, "closed"], ids=["null device", "file", "closed"])
+def test_a_standard_input_that_nobody_closes_ends_nothing(start, stdin, monkeypatch):
+    """Services, containers and background jobs of a script get the null device."""
+    if stdin == "closed":
+        popen = subprocess.Popen
+        monkeypatch.setattr(subprocess, "Popen", lambda command, **options: popen(
+            ["sh", "-c", 'exec "$@" <&-', "sh"] + command, **options))
+        process = start(None, "--secret", "app/key")
+    else:
+        with open(stdin, "rb") as file:
+            process = start(file, "--secret", "app/key")
+    control = json.loads(process.stdout.readline().decode())["control_url"]
+    for _ in range(20):
+        assert send(control, "POST", "/secrets/rotate", {"name": "app/key"})[0] == 200
+    process.terminate()
+    assert process.wait(60) == 0
 
-def test_mine(local_cloud, managed_credentials_config, request):
-    local_cloud.create_secret("app/key")
-    assert os.environ["MANAGED_CREDENTIALS_CONFIG"] == managed_credentials_config
-    assert local_cloud.identity.access_key_id in open(managed_credentials_config).read()
 
-def test_each_has_its_own(local_cloud):
-    assert "MANAGED_CREDENTIALS_CONFIG" not in os.environ
-    local_cloud.create_secret("app/key")
+@pytest.mark.parametrize("how", ["socket", "terminal", "end of file"])
+def test_the_end_of_a_socket_or_a_terminal_ends_it(start, how):
+    if how == "socket":
+        mine, its = (end.detach() for end in socket.socketpair())
+    else:
+        mine, its = os.openpty()
+    process = start(its)
+    os.close(its)
+    process.stdout.readline()
+    if how == "end of file":
+        os.write(mine, b"\x04")
+        assert process.wait(60) == 0
+    os.close(mine)
+    assert process.wait(60) == 0
 
-def test_what_the_fixture_is_for_is_told(request):
-    assert "LocalCloud" in request.getfixturevalue("local_cloud").__class__.__name__
-""")
-    environment = dict(os.environ, PYTHONPATH=ROOT)
-    environment.pop("MANAGED_CREDENTIALS_CONFIG", None)
-    run = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:managed_credentials", "-p",
-                          "aliyun_sdk_secretsmanager_testing.pytest_plugin", str(test)], cwd=str(tmp_path),
-                         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert run.returncode == 0 and b"3 passed" in run.stdout, run.stdout.decode()
+
+def test_a_process_for_containers_warns_and_lets_the_named_hosts_in(start):
+    process = start(subprocess.PIPE, "--host", "0.0.0.0", "--allow-host", "cloud", "--allow-host", "10.0.0.7")
+    document = json.loads(process.stdout.readline().decode())
+    for host, status in (("cloud:80", 200), ("10.0.0.7", 200), ("127.0.0.1", 200), ("other", 403)):
+        request = urllib.request.Request(document["control_url"], headers={"Host": host})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                assert response.status == status
+        except urllib.error.HTTPError as error:
+            with error:
+                assert error.code == status
+    process.stdin.close()
+    process.stdin = None
+    assert process.wait(60) == 0
+    assert process.stderr.read().decode().startswith("WARNING: the local cloud listens on 0.0.0.0: ")
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--host", "127.0.0.1:80"], "'127.0.0.1:80' is no host"),
+    (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1:0: "),
+    (["--allow-host", "http://cloud"], "'http://cloud' is no host"),
+    (["--secret", "a", "--secret", "a"], "there is a secret 'a' already"),
+])
+def test_wrong_options_are_told_in_one_line(options, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(options)
+    assert caught.value.code == 2
+    assert "error: " + message in capsys.readouterr().err

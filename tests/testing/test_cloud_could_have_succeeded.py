@@ -1,4 +1,4 @@
-"""``could_have_succeeded``, over timelines made with a clock that is moved."""
+"""``could_have_succeeded``, for histories that are made with a movable clock."""
 import math
 
 import pytest
@@ -6,9 +6,10 @@ import requests
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud, MovableClock
+from tests.conftest import wait_until
 
 from .client_keys import PASSWORD, Signer
-from .conftest import client_of, wait_until
+from .conftest import client_of
 from .sdk_requests import answer, get_secret_value
 
 TWO_REGIONS = ("cn-hangzhou", "cn-beijing")
@@ -16,7 +17,7 @@ TWO_REGIONS = ("cn-hangzhou", "cn-beijing")
 
 @pytest.fixture
 def judge(cloud, clock):
-    """Judges a call between two moments, seconds from the test's beginning."""
+    """A function that judges a call between two moments, in seconds from the beginning of the test."""
     beginning = clock.monotonic()
 
     def judge(started, ended, **more):
@@ -265,7 +266,7 @@ def with_dedicated(clock, tmp_path):
         signer = Signer(cloud.create_client_key(tmp_path, PASSWORD))
         body = b"\x0a\x07app/key"
         yield cloud, lambda: requests.post("https://" + cloud.dedicated_endpoint(), data=body, verify=cloud.ca_file,
-                                           headers=signer.headers(body, clock.time()), timeout=10).status_code
+                                           headers=signer.headers(body, clock.time()), timeout=30).status_code
 
 
 def test_a_dedicated_gateway_counts_as_a_shared_one_does(with_dedicated, clock):

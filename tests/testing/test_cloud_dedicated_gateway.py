@@ -30,7 +30,7 @@ def signer(cloud, tmp_path):
 
 @pytest.fixture
 def ask(cloud, clock, signer):
-    """Ask for a secret, with headers that differ; status and message."""
+    """A function that asks for a secret, with other headers if wanted, and returns status and message."""
 
     def ask(headers=None, instance=None, **values):
         body = message("GetSecretValueRequest", **dict({"SecretName": "app/key"}, **values)).SerializeToString()
@@ -171,7 +171,7 @@ def test_there_is_one_path_and_one_method(cloud, clock, signer):
 
 def test_the_gateway_speaks_no_plain_http(cloud):
     with pytest.raises(requests.ConnectionError):
-        requests.post("http://{}/".format(cloud.dedicated_endpoint()), timeout=5)
+        requests.post("http://{}/".format(cloud.dedicated_endpoint()), timeout=30)
 
 
 def test_messages_are_those_of_protocol_buffers():

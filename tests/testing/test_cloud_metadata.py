@@ -1,4 +1,4 @@
-"""The instance's metadata service, by hand and at its real address with the real clients; a credentials URI."""
+"""The metadata service, with plain requests and with the real clients at its real address; and a credentials URI."""
 import calendar
 import time
 
@@ -19,10 +19,10 @@ TOKEN = "X-aliyun-ecs-metadata-token"
 
 @pytest.fixture
 def metadata(cloud):
-    """Send a request; the response."""
+    """A function that sends a request and returns the response."""
 
     def send(method, path, **headers):
-        return requests.request(method, "http://" + cloud.metadata_endpoint + path, timeout=10,
+        return requests.request(method, "http://" + cloud.metadata_endpoint + path, timeout=30,
                                 headers={name.replace("_", "-"): value for name, value in headers.items()})
 
     return send
@@ -151,7 +151,7 @@ def test_an_address_can_be_had_again_after_a_fault_and_a_stop():
     for _ in range(2):
         with cloud:
             assert cloud.metadata_endpoint == "{}:{}".format(host, port)
-            assert requests.get("http://" + cloud.metadata_endpoint + CREDENTIALS, timeout=10).text == "local-cloud"
+            assert requests.get("http://" + cloud.metadata_endpoint + CREDENTIALS, timeout=30).text == "local-cloud"
 
 
 ON_AN_INSTANCE = """
@@ -209,7 +209,7 @@ def test_the_sdk_at_the_real_address(mode):
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_credentials_uri(cloud, clock, scheme):
-    response = requests.get(cloud.credentials_uri.replace("http", scheme, 1), verify=cloud.ca_file, timeout=10)
+    response = requests.get(cloud.credentials_uri.replace("http", scheme, 1), verify=cloud.ca_file, timeout=30)
     document = response.json()
     assert sorted(document) == ["AccessKeyId", "AccessKeySecret", "Code", "Expiration", "SecurityToken"]
     assert document["Code"] == "Success"
@@ -223,7 +223,7 @@ def test_a_credentials_uri(cloud, clock, scheme):
 def test_what_a_credentials_uri_gives_out(cloud, clock):
     cloud.create_role("powerless", may_read_secrets=False)
     cloud.set_credentials_uri("powerless", expires_in=60)
-    key = key_in(requests.get(cloud.credentials_uri, timeout=10).json())
+    key = key_in(requests.get(cloud.credentials_uri, timeout=30).json())
     request = get_secret_value(cloud.gateway_endpoint())
     assert refused(client_of(cloud, key), request) == (403, "Forbidden.NoPermission")
     clock.advance(60)
@@ -231,7 +231,7 @@ def test_what_a_credentials_uri_gives_out(cloud, clock):
 
 
 def test_a_credentials_uri_has_one_path(cloud):
-    response = requests.get(cloud.credentials_uri + "/x", timeout=10)
+    response = requests.get(cloud.credentials_uri + "/x", timeout=30)
     assert (response.status_code, response.json()["Code"]) == (404, "NotFound")
     assert cloud.calls()[0].code == "NotFound"
 

@@ -1,8 +1,13 @@
-"""RPC and ROA signatures: the official SDK's are accepted, and nothing that differs from them in one byte is."""
+"""RPC and ROA signatures: those of the official SDK are accepted, and no request that differs in a signed byte."""
 import json
+import math
 
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ServerException
+from aliyunsdkcore.client import AcsClient
+
+from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud, nonces
+from tests.conftest import wait_until
 
 from .conftest import client_of
 from .sdk_requests import HmacSha256, Replayer, answer, changes, get_secret_value, recorded, roa, rpc
@@ -50,7 +55,6 @@ def test_a_recorded_request_is_accepted_as_it_is_and_refused_with_any_signed_byt
     make, unsigned = STYLES[style]
     raw = recorded(lambda address: client_of(cloud, key).do_action_with_exception(make(address)))
     with Replayer(cloud.api_endpoint) as replayer:
-        assert replayer.send(raw)[0] == 200
         accepted = []
         for note, changed in changes(raw, unsigned):
             status, _, body = replayer.send(changed)
@@ -66,9 +70,71 @@ def test_a_recorded_get_secret_value_is_refused_with_any_signed_byte_changed(clo
     raw = recorded(lambda address: client_of(cloud, cloud.identity).do_action_with_exception(
         _plain(get_secret_value(address, FetchExtendedConfig="true"))))
     with Replayer(cloud.gateway_endpoint(), cloud.ca_file) as replayer:
-        assert replayer.send(raw)[0] == 200
         accepted = [note for note, changed in changes(raw, UNSIGNED_BY_RPC) if replayer.send(changed)[0] < 400]
         assert accepted == []
+        assert replayer.send(raw)[0] == 200
+
+
+def roa_with_a_nonce(address):
+    request = roa(address)
+    request.add_header("x-acs-signature-nonce", "nonce-1")
+    return request
+
+
+@pytest.mark.parametrize("make", [rpc, lambda address: rpc(address, "POST"), roa_with_a_nonce],
+                         ids=["rpc get", "rpc post", "roa"])
+def test_a_request_sent_twice_is_refused_as_its_nonce_was_used(cloud, client, make):
+    raw = recorded(lambda address: client.do_action_with_exception(make(address)))
+    with Replayer(cloud.api_endpoint) as replayer:
+        assert replayer.send(raw)[0] == 200
+        for _ in range(2):
+            status, _, body = replayer.send(raw)
+            document = json.loads(body.decode())
+            assert (status, document["Code"]) == (400, "SignatureNonceUsed")
+            assert document["Message"] == "Specified signature nonce was used already."
+    assert [call.code for call in cloud.calls("api")] == ["", "SignatureNonceUsed", "SignatureNonceUsed"]
+
+
+def test_a_nonce_counts_in_all_regions():
+    with LocalCloud(regions=("cn-hangzhou", "cn-beijing")) as cloud:
+        cloud.create_secret("app/key")
+        raw = recorded(lambda address: client_of(cloud, cloud.identity).do_action_with_exception(
+            _plain(get_secret_value(address))))
+        statuses = []
+        for region in cloud.regions:
+            with Replayer(cloud.gateway_endpoint(region), cloud.ca_file) as replayer:
+                statuses.append(replayer.send(raw)[0])
+        assert statuses == [200, 400]
+
+
+def test_another_key_may_use_the_same_nonce(cloud):
+    keys = [cloud.create_secret(name).current for name in ("one", "two")]
+    assert all(answer(client_of(cloud, key), roa_with_a_nonce(cloud.api_endpoint)) for key in keys)
+
+
+def test_a_refused_request_uses_up_no_nonce(cloud, key):
+    wrong = client_of(cloud, key._replace(access_key_secret="wrong"))
+    assert refused(wrong, roa_with_a_nonce(cloud.api_endpoint)) == (400, "SignatureDoesNotMatch")
+    assert answer(client_of(cloud, key), roa_with_a_nonce(cloud.api_endpoint))
+
+
+@pytest.mark.parametrize("fault", [Fault.slow(60), Fault.status(503)], ids=["slow", "503"])
+def test_the_sdk_signs_anew_when_it_tries_again(cloud, key, fault):
+    client = AcsClient(key.access_key_id, key.access_key_secret, "cn-hangzhou", timeout=2, max_retry_time=2)
+    cloud.inject("api", fault, times=1)
+    assert answer(client, rpc(cloud.api_endpoint, signer=HmacSha256))
+    wait_until(lambda: all(call.ended < math.inf for call in cloud.calls("api")))
+    assert "SignatureNonceUsed" not in [call.code for call in cloud.calls("api")]
+    assert len(cloud.calls("api")) == 2
+
+
+def test_nonces_are_kept_for_half_an_hour_and_so_many_at_most(monkeypatch):
+    monkeypatch.setattr(nonces, "_MOST", 3)
+    used = nonces.Nonces()
+    assert used.use("key", "n", 0) and not used.use("key", "n", 1800) and used.use("key", "n", 1801)
+    assert [used.use("key", nonce, 1801) for nonce in ("a", "b", "b", "c", "n", "a")] == [
+        True, True, False, True, True, True]
+    assert len(used._used) == 3
 
 
 def test_rpc_has_one_path(cloud, client):

@@ -1,4 +1,4 @@
-"""OSS, as oss2 uses it with its checksums on."""
+"""The operations of OSS, called by oss2 with its checksums on."""
 import base64
 import io
 import os
@@ -7,7 +7,9 @@ import socket
 import oss2
 import pytest
 
-from .conftest import bucket_of, wait_until
+from tests.conftest import wait_until
+
+from .conftest import bucket_of
 from .sdk_requests import Replayer, recorded
 
 PART = 100 * 1024
@@ -80,7 +82,7 @@ def test_an_upload_shorter_than_it_said_leaves_what_was_there(cloud, bucket):
     raw = recorded(lambda address: oss2.Bucket(bucket.auth, "http://" + address, "bucket").put_object("key", b"whole"))
     bucket.put_object("key", b"before")
     host, port = cloud.oss_endpoint[len("http://"):].split(":")
-    with socket.create_connection((host, int(port)), 5) as sock:
+    with socket.create_connection((host, int(port)), 30) as sock:
         sock.sendall(raw[:-1])
     wait_until(lambda: cloud.calls()[-1].code == "dropped")
     assert cloud.object("bucket", "key") == b"before"
@@ -173,7 +175,7 @@ def test_lists_in_pages(bucket, iterator):
     names = ["a/1", "a/2", "b<é>&", "b/x", "c"]
     for name in names:
         bucket.put_object(name, b"x")
-    # "&" and "<" stay readable, as they come percent-encoded.
+    # "&" and "<" are right afterwards, since they are percent-encoded.
     assert [entry.key for entry in iterator(bucket, max_keys=2)] == sorted(names)
     assert [entry.key for entry in iterator(bucket, prefix="a/", max_keys=1)] == ["a/1", "a/2"]
     found = [(entry.key, entry.is_prefix()) for entry in iterator(bucket, delimiter="/", max_keys=1)]
@@ -344,7 +346,7 @@ def test_process_object(cloud, bucket):
     assert [call.action for call in cloud.calls(action="ProcessObject")] == ["ProcessObject"] * 6
 
 
-# oss2 itself stumbles over nothing at all, raw.
+# oss2 itself fails on an empty answer in raw form.
 @pytest.mark.parametrize(("parameters", "size"), [
     (parameters, size) for parameters in (None, {"EnablePayloadCrc": "true"}, {"OutputRawData": "true"})
     for size in (0, 20, 65536, 200000) if size or not parameters or "OutputRawData" not in parameters])

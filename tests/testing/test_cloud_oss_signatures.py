@@ -1,4 +1,4 @@
-"""OSS signatures: oss2's own are accepted, nothing that differs in one byte is, nor is anything of it stored."""
+"""OSS signatures: those of oss2 are accepted. No request that differs in a signed byte is accepted or stored."""
 import base64
 import hashlib
 import itertools
@@ -34,7 +34,7 @@ OPERATIONS = {
 }
 
 
-# Version 1 does not sign what is listed.
+# Headers that version 1 does not sign.
 @pytest.mark.parametrize(("operation", "version"),
     [(operation, "v1") for operation in sorted(OPERATIONS) if operation != "list"]
     + list(itertools.product(("put", "get", "list"), ("v2", "v4"))))
@@ -155,7 +155,7 @@ def test_a_signed_url_expires(cloud, clock, key, version):
     bucket = bucket_of(cloud, key, version=version)
     bucket.put_object("key", BODY)
     url = bucket.sign_url("GET", "key", 600)
-    clock.advance(700)  # the SDK signs by the machine's clock, which goes on meanwhile
+    clock.advance(700)  # the SDK signs by the machine's clock, which advances meanwhile
     with pytest.raises(oss2.exceptions.AccessDenied, match="expired"):
         bucket.get_object_with_url(url)
 

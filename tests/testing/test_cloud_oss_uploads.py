@@ -1,4 +1,4 @@
-"""How OSS receives bodies: refused early and late, with something happening in the middle, of any size."""
+"""How OSS receives bodies of any size, refuses them early or late, and calls functions in the middle of them."""
 import hashlib
 import http.client
 import socket
@@ -10,8 +10,9 @@ import oss2
 import pytest
 
 from aliyun_sdk_secretsmanager_testing import AccessKeyPair
+from tests.conftest import wait_until
 
-from .conftest import bucket_of, wait_until
+from .conftest import bucket_of
 from .sdk_requests import signed_put
 
 BODY = bytes(bytearray(range(256))) * 40
@@ -23,7 +24,7 @@ class Connection:
 
     def __init__(self, cloud, tls=False):
         host, port = cloud.oss_endpoint[len("http://"):].split(":")
-        self.sock = socket.create_connection((host, int(port)), 5)
+        self.sock = socket.create_connection((host, int(port)), 30)
         if tls:
             context = ssl.create_default_context(cafile=cloud.ca_file)
             self.sock = context.wrap_socket(self.sock, server_hostname=host)
@@ -38,16 +39,16 @@ class Connection:
         self.sock.sendall(data)
 
     def answer(self):
-        """Status, headers and body of the next answer."""
+        """Read the next answer, and return its status, headers and body."""
         response = http.client.HTTPResponse(self.sock, method="PUT")
         response.begin()
         return response.status, response.headers, response.read()
 
     def ends(self):
-        """Whether the server closes its side, politely or not."""
+        """Whether the server closes the connection, by an end or a reset."""
         try:
             return self.sock.recv(1) == b""
-        except (ConnectionResetError, ssl.SSLError):  # the latter where TLS misses its own good-bye
+        except (ConnectionResetError, ssl.SSLError):  # TLS raises the latter if the server sent no close_notify
             return True
 
     def is_silent(self):
@@ -56,11 +57,11 @@ class Connection:
             with pytest.raises(BlockingIOError):
                 self.sock.recv(1)
         finally:
-            self.sock.settimeout(5)
+            self.sock.settimeout(30)
 
 
 def received(cloud, number):
-    """Set when OSS has so many bytes of a body."""
+    """Return an event that is set when OSS has received that many bytes of a body."""
     event = threading.Event()
     cloud.when_received(number, event.set)
     return event
@@ -68,7 +69,7 @@ def received(cloud, number):
 
 @pytest.fixture
 def refused(cloud):
-    """The head of a PUT with a wrong key, to which BODY belongs."""
+    """The head of a PUT of BODY with a wrong key."""
     return signed_put(WRONG, "bucket", "key", BODY)
 
 
@@ -81,7 +82,7 @@ def nothing_stored(cloud, bucket):
 
 @pytest.fixture(params=["length", "chunked"])
 def framed(request):
-    """A PUT's head and body for a key, with a Content-Length or in chunks."""
+    """A function that returns head and body of a PUT for a key, with a Content-Length or in chunks."""
     def frame(key, name="key", body=BODY):
         head = signed_put(key, "bucket", name, body if request.param == "length" else None)
         if request.param == "length":
@@ -105,7 +106,7 @@ def test_after_the_body(cloud, refused):
     half = received(cloud, 1000)
     with Connection(cloud) as connection:
         connection.send(refused + BODY[:1000])
-        assert half.wait(5)
+        assert half.wait(30)
         connection.is_silent()
         assert cloud.calls()[0].status == 403
         connection.send(BODY[1000:])
@@ -163,7 +164,7 @@ def test_half_closed(cloud, framed):
         assert connection.sock.recv(1) == b""
         for piece in pieces:
             connection.send(piece)
-        assert everything.wait(5)
+        assert everything.wait(30)
 
 
 @pytest.mark.parametrize("leaves", [True, False])
@@ -174,7 +175,7 @@ def test_half_closed_is_closed_in_the_end(cloud, refused, monkeypatch, leaves):
     cloud.refuse_uploads("half-closed")
 
     def open_ones():
-        return [sock for server in cloud._servers.values() for sock in server._socks]
+        return [sock for server in cloud._network._servers.values() for sock in server._socks]
 
     with Connection(cloud) as connection:
         connection.send(refused)
@@ -208,7 +209,7 @@ def test_over_tls(cloud, refused, how):
             assert is_refusal(connection.answer())
         if how in ("drained", "half-closed"):
             connection.send(BODY)
-            assert everything.wait(5)
+            assert everything.wait(30)
 
 
 @pytest.mark.parametrize("how", ["closed", "drained", "half-closed", "without an answer"])
@@ -274,14 +275,14 @@ def test_the_server_waits_for_the_action_with_exactly_so_many_bytes(cloud, key, 
 
     def wait():
         entered.set()
-        leave.wait(5)
+        leave.wait(30)
 
     cloud.when_received(5000, wait)
     later = received(cloud, 5001)
     with Connection(cloud) as connection:
         head, pieces = framed(key)
         connection.send(head + b"".join(pieces))
-        assert entered.wait(5)
+        assert entered.wait(30)
         assert not later.is_set()
         leave.set()
         assert connection.answer()[0] == 200

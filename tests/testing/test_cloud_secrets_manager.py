@@ -1,4 +1,4 @@
-"""GetSecretValue over the shared gateway, and what secrets, rotations and rollbacks do to it and to the services."""
+"""GetSecretValue over the shared gateway, and the effects of rotations and rollbacks on it and on the services."""
 import json
 import urllib.request
 
@@ -27,7 +27,7 @@ def code(call, *args, **more):
 
 
 def accepted(cloud, key):
-    """Whether all services accept a key, which they must agree on."""
+    """Whether the services accept a key; all of them must agree."""
     results = set()
     for make in (rpc, roa):
         try:
@@ -225,7 +225,7 @@ def test_all_regions_have_the_same_secrets():
 
 def test_the_gateway_speaks_no_plain_http(cloud):
     with pytest.raises(OSError):
-        urllib.request.urlopen("http://{}/".format(cloud.gateway_endpoint()), timeout=5)
+        urllib.request.urlopen("http://{}/".format(cloud.gateway_endpoint()), timeout=30)
     assert cloud.calls() == []
 
 

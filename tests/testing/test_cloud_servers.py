@@ -1,4 +1,6 @@
-"""The servers themselves: connections that live on, bodies of all kinds, stopping and starting."""
+"""The servers themselves: connections with several requests, bodies of all kinds, stop and start, and forks."""
+import contextlib
+import gc
 import http.client
 import json
 import os
@@ -15,15 +17,18 @@ import pytest
 
 import aliyun_sdk_secretsmanager_testing
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
+from aliyun_sdk_secretsmanager_testing.guarded import Guarded
+from tests.conftest import wait_until
+from tests.forks import in_child
 
-from .conftest import bucket_of, client_of, wait_until
+from .conftest import bucket_of, client_of
 from .sdk_requests import answer, get_secret_value, rpc
 
 ROOT = os.path.dirname(os.path.dirname(aliyun_sdk_secretsmanager_testing.__file__))
 
 
 def connection_to(endpoint):
-    return http.client.HTTPConnection(endpoint.replace("http://", ""), timeout=5)
+    return http.client.HTTPConnection(endpoint.replace("http://", ""), timeout=30)
 
 
 def test_one_connection_carries_several_requests(cloud):
@@ -60,7 +65,7 @@ def test_a_refused_body_is_drained_in_constant_memory(cloud):
 
 def test_expect_continue(cloud):
     host, port = cloud.api_endpoint.split(":")
-    with socket.create_connection((host, int(port)), 5) as sock:
+    with socket.create_connection((host, int(port)), 30) as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
         assert sock.recv(100).startswith(b"HTTP/1.1 100 Continue")
         sock.sendall(b"{}")
@@ -69,19 +74,19 @@ def test_expect_continue(cloud):
 
 def test_a_connection_that_says_nothing_holds_nobody_up(cloud, client):
     host, port = cloud.gateway_endpoint().split(":")
-    with socket.create_connection((host, int(port)), 5):
+    with socket.create_connection((host, int(port)), 30):
         assert answer(client_of(cloud, cloud.identity), get_secret_value(cloud.gateway_endpoint()))
 
 
 def test_no_thread_ends_with_its_connection(cloud):
-    """A child that is forked then would find locks of OpenSSL taken."""
+    """In a child that is forked while a thread ends, locks of OpenSSL would stay taken."""
     def threads():
         return {thread for thread in threading.enumerate() if thread.name.startswith("local-cloud-")}
 
     context = ssl.create_default_context(cafile=cloud.ca_file)
     seen = set()
     for _ in range(5):
-        connection = http.client.HTTPSConnection(cloud.api_endpoint, timeout=5, context=context)
+        connection = http.client.HTTPSConnection(cloud.api_endpoint, timeout=30, context=context)
         connection.request("GET", "/")
         connection.getresponse().read()
         connection.close()
@@ -103,7 +108,7 @@ def test_stop_ends_sockets_threads_and_files():
         connection.getresponse().read()
     cloud.stop()
     cloud.stop()
-    wait_until(lambda: threading.active_count() == before)
+    wait_until(lambda: threading.active_count() <= before)  # threads of other tests may have ended, too
     assert not os.path.exists(os.path.dirname(ca_file))
     for sock in idle + [connection.sock for connection in connections]:
         sock.close()
@@ -111,7 +116,7 @@ def test_stop_ends_sockets_threads_and_files():
         wait_until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors)
     for endpoint in endpoints:
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((endpoint.split(":")[0], int(endpoint.split(":")[1])), 5)
+            socket.create_connection((endpoint.split(":")[0], int(endpoint.split(":")[1])), 30)
     for ask in (lambda: cloud.api_endpoint, lambda: cloud.ca_file, cloud.gateway_endpoint, lambda: cloud.control_url):
         with pytest.raises(RuntimeError, match="not started"):
             ask()
@@ -156,17 +161,45 @@ def test_a_forked_child_does_not_keep_a_closed_port_open(cloud):
         host, port = cloud.api_endpoint.split(":")
         cloud.inject("api", Fault.refuse())
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((host, int(port)), 5)
+            socket.create_connection((host, int(port)), 30)
         cloud.clear()
-        socket.create_connection((host, int(port)), 5).close()
+        socket.create_connection((host, int(port)), 30).close()
     finally:
         os.close(writing)
         os.close(reading)
         os.waitpid(child, 0)
 
 
+@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="needs hooks for forks")
+def test_a_child_can_read_the_cloud_whoever_held_its_locks_at_the_fork(cloud, key, bucket):
+    bucket.put_object("key", b"content")
+    guarded = [each for each in gc.get_objects() if isinstance(each, Guarded)]
+    held, forked = threading.Event(), threading.Event()
+
+    def hold():
+        with contextlib.ExitStack() as stack:
+            for each in guarded:
+                stack.enter_context(each.lock)
+            held.set()
+            forked.wait(30)
+
+    def read():
+        return (cloud.api_endpoint, cloud.endpoints(), cloud.secret("app/key").current, cloud.accepts(key),
+                len(cloud.calls()), cloud.object("bucket", "key"))
+
+    in_parent = read()
+    holder = threading.Thread(target=hold, daemon=True)
+    holder.start()
+    assert held.wait(30)
+    try:
+        assert in_child(read) == in_parent
+    finally:
+        forked.set()
+        holder.join()
+
+
 def modules_after(code, wanted):
-    """Those of the wanted modules that a process has loaded after running some code."""
+    """Run code in a process; return the modules that it loaded whose names begin as wanted."""
     environment = dict(os.environ, PYTHONWARNINGS="ignore", PYTHONPATH=ROOT)
     code += "\nimport sys; print(*[name for name in sys.modules if name.startswith({!r})])".format(wanted)
     return subprocess.check_output([sys.executable, "-c", code], env=environment).decode().split()
@@ -175,6 +208,26 @@ def modules_after(code, wanted):
 def test_importing_the_package_loads_no_server_and_no_sdk():
     heavy = ("cheroot", "trustme", "cryptography", "crcmod", "aliyunsdk", "oss2")
     assert modules_after("import aliyun_sdk_secretsmanager_testing.pytest_plugin", heavy) == []
+
+
+def test_importing_the_package_loads_nothing_else_of_ours():
+    assert modules_after("import aliyun_sdk_secretsmanager_testing", "aliyun_sdk_") == [
+        "aliyun_sdk_secretsmanager_testing"]
+
+
+@pytest.mark.parametrize("name", aliyun_sdk_secretsmanager_testing.__all__)
+def test_each_public_name_can_be_imported_from_the_package_alone(name):
+    code = "import aliyun_sdk_secretsmanager_testing as package\nassert {0!r} in dir(package)\n" \
+        "from aliyun_sdk_secretsmanager_testing import {0}\nassert {0}.__name__ == {0!r}".format(name)
+    found = modules_after(code, "aliyun_sdk_")
+    assert {module.split(".")[0] for module in found} == {"aliyun_sdk_secretsmanager_testing"}
+
+
+def test_a_name_that_the_package_does_not_have_is_told():
+    with pytest.raises(ImportError, match="cannot import name 'Cloud'"):
+        from aliyun_sdk_secretsmanager_testing import Cloud  # noqa: F401
+    with pytest.raises(AttributeError, match="'aliyun_sdk_secretsmanager_testing' has no attribute 'Cloud'"):
+        aliyun_sdk_secretsmanager_testing.Cloud
 
 
 def test_the_cloud_uses_no_signing_code_of_the_sdks_and_nothing_of_the_product():

@@ -1,4 +1,4 @@
-"""STS: who may assume which role, what becomes of the temporary credentials, and the real client library."""
+"""STS: who may assume which role, the life of temporary credentials, and the real client library."""
 import json
 import re
 import time
@@ -30,12 +30,12 @@ def assume(endpoint, role_arn, method="GET", protocol="https", **parameters):
 
 
 def with_oidc(cloud, token, method="POST", **parameters):
-    """Status and JSON of AssumeRoleWithOIDC, which nobody signs."""
+    """Call AssumeRoleWithOIDC, which has no signature, and return status and JSON."""
     given = dict({"Action": "AssumeRoleWithOIDC", "Version": "2015-04-01", "Format": "JSON", "OIDCToken": token,
                   "OIDCProviderArn": cloud.oidc_provider_arn, "RoleArn": cloud.role_arn}, **NAMES)
     given.update(parameters)
     given = {name: value for name, value in given.items() if value is not None}
-    response = requests.request(method, "https://" + cloud.sts_endpoint, verify=cloud.ca_file, timeout=10,
+    response = requests.request(method, "https://" + cloud.sts_endpoint, verify=cloud.ca_file, timeout=30,
                                 **{"data" if method == "POST" else "params": given})
     return response.status_code, response.json()
 
@@ -75,7 +75,7 @@ def test_an_identity_with_a_token_and_a_role_may_assume_a_role(cloud):
 
 
 def test_temporary_credentials_end(cloud, clock, monkeypatch):
-    # The SDK's clock goes with the cloud's: the shortest session is as long as a date may be off.
+    # The SDK's clock must advance with the cloud's, since the shortest session is as long as a date may be off.
     monkeypatch.setattr("aliyunsdkcore.utils.parameter_helper.get_iso_8061_date",
                         lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock.time())))
     document = assumed(cloud, DurationSeconds="900")
@@ -204,7 +204,7 @@ def test_assume_role_with_oidc(cloud, method):
     assert read(cloud, key_in(document)) == "app/key"
     assert document["OIDCTokenInfo"]["VerificationInfo"] == "Success"
     assert document["AssumedRoleUser"]["Arn"].startswith(cloud.role_arn)
-    assert with_oidc(cloud, token)[0] == 200  # as often as the client likes
+    assert with_oidc(cloud, token)[0] == 200  # a token may be used again
     assert [call.action for call in cloud.calls("sts")] == ["AssumeRoleWithOIDC"] * 2
 
 
@@ -229,7 +229,7 @@ def test_an_unknown_oidc_provider(cloud):
 
 def test_sts_speaks_no_plain_http(cloud):
     with pytest.raises(requests.ConnectionError):
-        requests.get("http://{}/".format(cloud.sts_endpoint), timeout=5)
+        requests.get("http://{}/".format(cloud.sts_endpoint), timeout=30)
 
 
 def test_roles_are_a_clouds_own_and_outlive_its_stop():
@@ -243,7 +243,7 @@ def test_roles_are_a_clouds_own_and_outlive_its_stop():
 
 
 def test_the_client_library(cloud, tmp_path):
-    """The library's own refreshes, with the cloud's CA in place of its default."""
+    """The library refreshes by itself, with the cloud's CA in place of its default."""
     ram_role_arn = pytest.importorskip("alibabacloud_credentials.provider.ram_role_arn",
                                        reason="needs alibabacloud-credentials 1.0 or newer")
     oidc = pytest.importorskip("alibabacloud_credentials.provider.oidc")

@@ -1,4 +1,4 @@
-"""Signature version 3: what the protocol's page says is accepted, and nothing that differs from it in one byte is."""
+"""Signature version 3: requests as its page describes them are accepted, and none that differs in a signed byte."""
 
 import hashlib
 import hmac
@@ -53,7 +53,7 @@ class Signer:
 
     def raw(self, method="POST", path="/", query=(), body=b"", content_type=None, algorithm=SHA256, action="DoThings",
             unsigned=(), changed=None, **more):
-        """The bytes of a request.
+        """Return the bytes of a request.
 
         Args:
             unsigned: names of headers that are sent and not signed.
@@ -94,7 +94,7 @@ REQUESTS = {
 
 
 def make_signer(cloud, clock, key, offset=0):
-    """A signer whose clock is ``offset`` seconds ahead."""
+    """Return a signer whose clock is ``offset`` seconds ahead."""
     return Signer(cloud.api_endpoint, key, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock.time() + offset)))
 
 
@@ -105,7 +105,7 @@ def signer(cloud, clock, key):
 
 @pytest.fixture
 def send(cloud):
-    """Send the bytes of a request; return status, and the answer's document."""
+    """A function that sends the bytes of a request and returns the status and the document of the answer."""
     with Replayer(cloud.api_endpoint) as replayer:
 
         def do(raw):
@@ -139,7 +139,6 @@ def test_request_is_refused_with_any_signed_byte_changed(cloud, clock, style):
     key = cloud.create_secret("temporary", token=True).current
     raw = make_signer(cloud, clock, key).raw(accept="application/json", **REQUESTS[style])
     with Replayer(cloud.api_endpoint) as replayer:
-        assert replayer.send(raw)[0] == 200
         accepted = []
         for note, changed in changes(raw, {"content-length", "connection"}):
             status, _, body = replayer.send(changed)
@@ -148,6 +147,18 @@ def test_request_is_refused_with_any_signed_byte_changed(cloud, clock, style):
             elif body.startswith(b"{"):
                 assert json.loads(body.decode())["Code"] in REFUSALS, (note, body)
         assert accepted == []
+        assert replayer.send(raw)[0] == 200
+
+
+def test_request_sent_twice_is_refused_as_its_nonce_was_used(cloud, clock, key, signer, send):
+    assert send(signer.raw())[0] == 200
+    status, document = send(signer.raw())
+    assert (status, document["Code"]) == (400, "SignatureNonceUsed")
+    assert document["Message"] == "Specified signature nonce was used already."
+    assert refusal(send(signer.raw(action="Another"))) == (400, "SignatureNonceUsed")
+    assert send(signer.raw(x_acs_signature_nonce="nonce-2"))[0] == 200
+    clock.advance(30 * 60 + 1)
+    assert send(make_signer(cloud, clock, key).raw())[0] == 200
 
 
 def test_wrong_secret_is_told_what_the_service_signed(cloud, clock, key, send):
