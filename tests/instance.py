@@ -1,4 +1,4 @@
-"""A network namespace that is like an ECS instance: it alone has the address of the metadata service."""
+"""A network namespace that is like an ECS instance: the metadata service has its real address there."""
 import os
 import subprocess
 import sys
@@ -14,9 +14,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 @contextmanager
 def namespace():
-    """A function that runs Python code in a namespace of its own, and returns what the code printed.
+    """Yield a function that runs Python code in a new network namespace and returns what the code printed.
 
-    The namespace has a loopback interface with 127.0.0.1 and ``ADDRESS``, and no way out. The test is skipped where
+    The namespace has a loopback interface with 127.0.0.1 and ``ADDRESS``, and reaches no other network. The test is skipped where
     namespaces are not permitted.
 
     Example::

@@ -1,8 +1,8 @@
-"""A pytest plugin: whatever the tests log, print, warn of, raise or hold is searched for every secret made so far.
+"""A pytest plugin that looks for secrets in all that the tests log, print, warn of or raise, and in the reprs of objects.
 
-Logs count at DEBUG, those of the SDKs too, whatever the levels say; what handlers get is as ever. A test that shows a
-secret fails, and the secret is masked in the failure's text. ``@pytest.mark.plain_sdks`` is for tests that use the SDKs
-without the plugins, whose filters are what keeps secrets out of the SDKs' own logs.
+It sees log records from DEBUG on, also those of the SDKs, whatever the levels are; the handlers get the same records as
+without it. A test that shows a secret fails, and the secret is masked in the failure. ``@pytest.mark.plain_sdks`` is for
+tests that use the SDKs without the plugins, whose filters keep secrets out of the SDKs' own logs.
 """
 
 import base64
@@ -25,17 +25,17 @@ from aliyun_sdk_secretsmanager_testing.faults import Fault
 from . import terminal
 
 MASK = "********"
-# Shorter ones, those of few characters, and those of a word's length without a digit cannot be told from other text.
+# A secret that is shorter, has few different characters, or is like a word without a digit is like other text.
 SHORTEST = 10
 FEWEST_CHARACTERS = 5
 LONGEST_WORD = 20
-# Every STRIDE-th gram of a text is looked up, and the first STRIDE grams of each secret are known: of a secret as long as
-# two, one of them is looked up.
+# Every STRIDE-th gram of a text is looked up among the first STRIDE grams of each secret. One of them is found, since
+# each secret is at least as long as two grams.
 STRIDE = SHORTEST // 2
-# Characters of a context around a find, and of texts that are kept for the end of the test's phase.
+# Characters around a find that are shown, and of texts that are kept until the end of the test's phase.
 CONTEXT = 80
 KEPT = 1 << 20
-# Of the time, one part in so many goes into looking at the living objects.
+# Looking at the living objects takes one part in SCANS of the time.
 SCANS = 100
 
 PACKAGES = "aliyun_sdk_secretsmanager_"
@@ -44,7 +44,7 @@ SECRET_KEYS = ("credentials_access_secret", "credentials_access_token", "credent
 
 
 class Ledger:
-    """The secrets made so far, in each form in which they may be shown, and a search that takes no longer with more."""
+    """All secrets made so far, in each form in which they may be shown. A search takes no longer with more of them."""
 
     def __init__(self):
         self._grams = {}
@@ -72,7 +72,7 @@ class Ledger:
 
 
 class Watch:
-    """What was shown since the last look, where, and which of it holds secrets."""
+    """The texts that were shown since the last look, and those among them with secrets."""
 
     def __init__(self, ledger):
         self._ledger = ledger
@@ -83,14 +83,14 @@ class Watch:
 
     def open(self):
         self._pid = os.getpid()
-        # Of forked children, whose memory ends with them.
+        # The finds of forked children, whose memory ends with them.
         self._of_children = tempfile.TemporaryFile("ab+", buffering=0)
 
     def close(self):
         self._of_children.close()
 
     def show(self, where, text):
-        """Take note of a text; it is searched at the end of the test's phase, since its secret may be made known late."""
+        """Note a text. It is searched at the end of the test's phase, since the ledger may learn of its secret late."""
         if isinstance(text, bytes):
             text = text.decode("utf-8", "replace")
         if not text:
@@ -105,11 +105,11 @@ class Watch:
             self._search()
 
     def scan_objects(self):
-        """Take note of how the living objects of the packages present themselves; not at each call, it takes long."""
+        """Note the reprs of the packages' living objects. As this takes long, only some of the calls do so."""
         began = time.monotonic()
         if began - self._scanned < SCANS * self._scan_took:
             return
-        # Not a Fault, which shows the answer that the test itself made up.
+        # Faults are left out, since they show the answer that the test chose.
         classes = {value for name, module in list(sys.modules.items()) if name.startswith(PACKAGES)
                    for value in list(vars(module).values())
                    if isinstance(value, type) and value.__module__.startswith(PACKAGES) and value is not Fault
@@ -118,14 +118,14 @@ class Watch:
             if type(one) in classes:
                 try:
                     shown = "{!r} {}".format(one, one)
-                except AttributeError:  # another thread is about to make it
+                except AttributeError:  # another thread is still making it
                     continue
                 self.show("the repr of a " + type(one).__name__, shown)
         self._scanned = time.monotonic()
         self._scan_took = self._scanned - began
 
     def finds(self):
-        """Return what was found since the last call, a line each, masked."""
+        """Return a line for each find since the last call, with the secret masked."""
         self._search()
         self._of_children.seek(0)
         of_children = self._of_children.read().decode("utf-8", "replace").splitlines()
@@ -150,7 +150,7 @@ patches = pytest.MonkeyPatch()
 
 
 def after(owner, name, tell):
-    """Have ``tell`` called after each call of a function, with what it returned and what it was given."""
+    """Make ``tell`` be called after each call of a function, with its result and its arguments."""
     original = getattr(owner, name)
 
     @functools.wraps(original)
@@ -163,8 +163,9 @@ def after(owner, name, tell):
 
 
 def learn_secrets():
-    """Have the ledger told of every secret that a local cloud makes, or a test gives to the packages."""
-    from aliyun_sdk_secretsmanager_common_plugin import access_key, settings
+    """Tell the ledger of every secret that a local cloud makes, or a test gives to the packages."""
+    from aliyun_sdk_secretsmanager_common_plugin import access_key
+    from aliyun_sdk_secretsmanager_common_plugin.settings import loading, settings
     from aliyun_sdk_secretsmanager_testing import client_key, cloud, keyring
     from aliyun_sdk_secretsmanager_testing.metadata.state import Instance
     from aliyun_sdk_secretsmanager_testing.secrets_manager.state import Vault
@@ -178,7 +179,7 @@ def learn_secrets():
     after(settings.IdentitySettings, "__new__", lambda made, *args, **kwargs: of_key(None, made))
     for sealed in (settings.ClientKeySettings, settings.CacheFileSettings):
         after(sealed, "__new__", lambda made, *args, **kwargs: ledger.add(made.password))
-    after(settings._Properties, "__init__", lambda _, properties, source, values: ledger.add(
+    after(loading._Properties, "__init__", lambda _, properties, source, values, where: ledger.add(
         *(values.get(key) for key in SECRET_KEYS)))
     after(Vault, "_arbitrary", lambda made, *args: ledger.add(made.data))
     after(OidcProvider, "issue", lambda token, *args, **kwargs: ledger.add(token))
@@ -188,7 +189,7 @@ def learn_secrets():
 
 
 def forms_of(private_key):
-    """Return what of an RSA key is secret, as numbers and as lines of a PEM file."""
+    """Yield the secret parts of an RSA key, as numbers and as lines of a PEM file."""
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     numbers = private_key.private_numbers()
@@ -197,13 +198,13 @@ def forms_of(private_key):
         yield "{:x}".format(number)
     for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
         pem = private_key.private_bytes(Encoding.PEM, form, NoEncryption()).decode("ascii")
-        # The first lines hold what is public: the modulus.
+        # The first lines have the modulus, which is public.
         for line in pem.splitlines()[8:-1]:
             yield line
 
 
 def chain_of(error):
-    """Return what a report of an error could show, and of its causes, be they suppressed or not."""
+    """Return the text that a report of an error and its causes could show, even of suppressed causes."""
     chain = []
     pending = [error]
     while pending:
@@ -215,14 +216,14 @@ def chain_of(error):
 
 
 def watch_logs():
-    """Have all records seen, whatever the levels, once the filters of their loggers are through with them."""
+    """See all records, whatever the levels, after the filters of their loggers."""
     is_enabled_for, call_handlers = logging.Logger.isEnabledFor, logging.Logger.callHandlers
 
     def see(logger, record):
         try:
             text = record.getMessage()
         except Exception:
-            text = ""  # a broken record: logging itself reports it
+            text = ""  # a broken record, which logging itself reports
         if record.exc_info and record.exc_info[1] is not None:
             text += "\n" + chain_of(record.exc_info[1])
         prefix = OUR_RECORD if record.name.startswith(PACKAGES) else SDK_RECORD
@@ -235,7 +236,7 @@ def watch_logs():
 
 
 def watch_errors_and_output():
-    """Have seen what the tests would swallow: errors and warnings that they expect, output that they read."""
+    """See what tests take for themselves: errors and warnings that they expect, and output that they read."""
 
     def of_raises(_, context, kind, error, traceback):
         if error is not None:

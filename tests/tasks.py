@@ -1,14 +1,14 @@
-"""Tasks of event loops, as drills have them."""
+"""Helpers for tests with tasks in event loops."""
 
 import asyncio
 import time
 
-# Only a broken product takes as long.
+# Seconds. Only a broken product takes that long.
 PATIENCE = 300
 
 
 def run(coroutine, new_loop=asyncio.new_event_loop, seconds=PATIENCE):
-    """Run a coroutine in an event loop of its own, and return what it returns."""
+    """Run a coroutine in a new event loop, and return its result."""
     loop = new_loop()
     try:
         return loop.run_until_complete(asyncio.wait_for(coroutine, seconds))
@@ -18,15 +18,25 @@ def run(coroutine, new_loop=asyncio.new_event_loop, seconds=PATIENCE):
 
 
 async def until(condition, seconds=PATIENCE):
-    """Wait, without blocking the loop, for what other threads or tasks bring about."""
+    """Wait without blocking the loop until a condition holds, which other threads or tasks bring about."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen within {} s".format(seconds)
         await asyncio.sleep(0.01)
 
 
+def drive(coroutine):
+    """Run a coroutine that never waits, without an event loop, and return its result."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    finally:
+        coroutine.close()
+
+
 class AsyncLoad:
-    """Tasks that call until they are stopped; what fails is raised at the end."""
+    """Tasks that call until they are stopped. Their errors are raised at the end."""
 
     def __init__(self, call, tasks):
         self.calls = 0
@@ -40,7 +50,7 @@ class AsyncLoad:
             self.calls += 1
 
     async def more(self, calls):
-        """Wait for so many calls more."""
+        """Wait for that many more calls."""
         done = self.calls
         await until(lambda: self.calls > done + calls or any(task.done() for task in self._running))
 

@@ -1,4 +1,4 @@
-"""What a program shows on a terminal."""
+"""Reads what a program shows on a terminal."""
 
 import os
 
@@ -9,7 +9,7 @@ def rest_of(terminal):
     while True:
         try:
             piece = os.read(terminal, 65536)
-        except OSError:  # so Linux says that the other end is closed
+        except OSError:  # on Linux this means that the other end is closed
             return rest
         if not piece:
             return rest

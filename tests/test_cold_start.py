@@ -5,25 +5,24 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 from aliyunsdkcore.request import CommonRequest
 
-from aliyun_sdk_secretsmanager_common_plugin import (
-    ConfigurationError,
-    ManagedCredentials,
-    SecretFormatError,
-    cache_file,
-    managed_credentials,
-)
-from aliyun_sdk_secretsmanager_common_plugin import cache as cache_module
-from aliyun_sdk_secretsmanager_common_plugin.credentials_provider import SecretRecoveryStrategy
-from aliyun_sdk_secretsmanager_common_plugin.secret_info import SecretInfo
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials, SecretFormatError
+from aliyun_sdk_secretsmanager_common_plugin.compat.credentials_provider import SecretRecoveryStrategy
+from aliyun_sdk_secretsmanager_common_plugin.keeper import timing
+from aliyun_sdk_secretsmanager_common_plugin.runtime import process
+from aliyun_sdk_secretsmanager_common_plugin.secret_info import CacheSecretInfo, SecretInfo
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
+from aliyun_sdk_secretsmanager_common_plugin.stores import cache_file
 from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault
+from tests import stacks
+from tests.common.fakes import Running
 from tests.conftest import SECRET, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -38,6 +37,7 @@ SILENT = [Fault.refuse(), Fault.reset(), Fault.hang(), Fault.cut(), Fault.html(5
 def cheap_scrypt_and_time_to_write(monkeypatch):
     monkeypatch.setattr(cache_file, "COST", {"n": 2, "r": 1, "p": 1})
     monkeypatch.setattr(cache_file, "WRITE_PATIENCE", PATIENCE)
+    monkeypatch.setattr(cache_file, "END_PATIENCE", PATIENCE)
 
 
 CACHE_FILE = {"cache_file_path": "keys.cache", "cache_file_password_from_file_path": "cache-password.txt"}
@@ -45,7 +45,7 @@ CACHE_FILE = {"cache_file_path": "keys.cache", "cache_file_password_from_file_pa
 
 @pytest.fixture
 def write(cloud, tmp_path):
-    """Write the properties file; with time enough for a busy machine, unless said otherwise."""
+    """Write the properties file, with timeouts for a busy machine unless others are given."""
     (tmp_path / "cache-password.txt").write_text(PASSWORD + "\n")
     return lambda **more: cloud.write_properties(tmp_path, **dict({"fetch_timeout_milliseconds": 20000}, **more))
 
@@ -58,7 +58,7 @@ def properties(write):
 
 @pytest.fixture
 def down(cloud, write, properties):
-    """Let Secrets Manager be down, for which those that start from now on do not wait long."""
+    """A function that makes Secrets Manager be down; processes that start later do not wait long for it."""
 
     def be_down(fault=None, **more):
         cloud.inject("secrets_manager", fault or Fault.refuse())
@@ -69,7 +69,7 @@ def down(cloud, write, properties):
 
 @pytest.fixture
 def start(properties):
-    """Start as a process does: with nothing in memory."""
+    """A function that makes credentials like a new process, with nothing in memory."""
     started = []
 
     def begin(**options):
@@ -83,7 +83,7 @@ def start(properties):
 
 @pytest.fixture
 def kept(start):
-    """An earlier process has read the secret."""
+    """Read the secret as an earlier process."""
     credentials = start()
     credentials.get(SECRET)
     credentials.close()
@@ -91,7 +91,7 @@ def kept(start):
 
 @pytest.fixture
 def call(cloud, closing):
-    """Call the business API with a new client."""
+    """A function that calls the business API with a new client."""
 
     def do(credentials):
         client = closing(ProxyAcsClient(SECRET, managed_credentials=credentials))
@@ -103,6 +103,12 @@ def call(cloud, closing):
 
 def current(cloud):
     return cloud.secret(SECRET).current.access_key_id
+
+
+def await_written(credentials):
+    """Wait until the cache file was told of the last read, and has written it."""
+    credentials._account.await_kept()
+    credentials._cache_file.await_write()
 
 
 def warnings_in(caplog):
@@ -171,7 +177,7 @@ class TestCacheFile:
         ends = credentials.get("temporary").expires
         credentials.close()
         down()
-        monkeypatch.setattr(managed_credentials._clock, "time", lambda: ends)
+        monkeypatch.setattr(process.clock, "time", lambda: ends)
 
         with pytest.raises(ClientException):
             start().get("temporary")
@@ -201,10 +207,10 @@ class TestCacheFile:
         call(credentials)
         cloud.rotate(SECRET)
         call(credentials)
-        credentials._cache_file.await_write()
+        await_written(credentials)
         written = os.stat(str(tmp_path / "keys.cache")).st_ino
         assert credentials.refresh(SECRET)
-        credentials._cache_file.await_write()
+        await_written(credentials)
         assert os.stat(str(tmp_path / "keys.cache")).st_ino == written
         down()
 
@@ -214,17 +220,17 @@ class TestCacheFile:
         written = os.stat(str(tmp_path / "keys.cache")).st_ino
         down()
         now = time.time
-        monkeypatch.setattr(managed_credentials._clock, "time", lambda: now() + 7200)
+        monkeypatch.setattr(process.clock, "time", lambda: now() + 7200)
         credentials = start()
         credentials.get(SECRET)
-        credentials._cache_file.await_write()
+        await_written(credentials)
 
         assert os.stat(str(tmp_path / "keys.cache")).st_ino == written
         assert "(read 2.0 hours ago)" in warnings_in(caplog)[0]
         assert 7000 < credentials.stats()[SECRET].age < 7400
 
     def test_secrets_manager_is_asked_again_soon_until_it_answers(self, cloud, kept, start, monkeypatch, caplog, down):
-        monkeypatch.setattr(cache_module, "FIRST_REFRESH_DELAY", 0.1)
+        monkeypatch.setattr(timing, "FIRST_REFRESH_DELAY", 0.1)
         down(Fault.reset())
         credentials = start()
         credentials.get(SECRET)
@@ -234,7 +240,7 @@ class TestCacheFile:
 
         wait_until(lambda: credentials.get(SECRET).access_key_id == new.access_key_id)
         wait_until(lambda: credentials.stats()[SECRET].next_refresh > 60)  # scheduled once the key is there
-        credentials._cache_file.await_write()
+        await_written(credentials)
         down(Fault.reset())
         assert start().get(SECRET).access_key_id == new.access_key_id
 
@@ -291,14 +297,66 @@ class TestCacheFile:
             call(credentials)
             cloud.rotate(SECRET)
             call(credentials)
-            credentials._cache_file.await_write()
+            await_written(credentials)
         assert "No space left on device" in caplog.text
         assert not (tmp_path / "keys.cache").exists()
 
-        assert credentials.refresh(SECRET)  # makes up for it
-        credentials._cache_file.await_write()
+        assert credentials.refresh(SECRET)  # reads what the start could not
+        await_written(credentials)
         down()
         assert start().get(SECRET).access_key_id == current(cloud)
+
+
+@pytest.mark.parametrize("end", [
+    lambda credentials, client: client.shutdown(), lambda credentials, client: credentials.close()],
+    ids=["client", "credentials"])
+def test_end_waits_until_the_cache_file_is_written(properties, start, monkeypatch, tmp_path, end):
+    entered, go_on = threading.Event(), threading.Event()
+    replace = os.replace
+
+    def replace_when_it_may(*paths):
+        entered.set()
+        assert go_on.wait(PATIENCE)
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", replace_when_it_may)
+    credentials = start()
+    client = ProxyAcsClient(SECRET, managed_credentials=credentials)
+    assert entered.wait(PATIENCE)
+    ending = Running(lambda: end(credentials, client) or (tmp_path / "keys.cache").exists())
+    assert ending.alive()
+    go_on.set()
+
+    assert ending.result()
+
+
+@pytest.mark.parametrize("text", [
+    '{"AccessKeyId": "LTAI5tKept", "AccessKeySecret": "half\\r\\nhalf"}', '{"AccessKeyId": "LTAI5tKept\u5bc6", '
+    '"AccessKeySecret": "half"}', "[" * 100000 + "half"], ids=["line end", "no ascii", "deep"])
+def test_what_is_no_key_is_not_recovered(start, down, caplog, text):
+    down()
+    store = Store()
+    store.kept[SECRET] = text
+
+    with pytest.raises(ClientException, match="no answer"):
+        start(recovery=store).get(SECRET)
+    assert "what was kept of it cannot be used: " in caplog.text
+    assert "check the secret in Secrets Manager" in caplog.text or "no JSON object" in caplog.text
+    assert "half" not in caplog.text
+
+
+@pytest.mark.parametrize("read", [None, "soon", float("nan"), -1, float("inf"), 10 ** 400, [], "1970-01-01T00:00:00Z"],
+                         ids=lambda read: repr(read)[:20])
+def test_what_was_kept_serves_whatever_its_dates_say(start, down, read):
+    class Dated(Store):
+        def recover_get_secret(self, secret_name):
+            return CacheSecretInfo(refresh_time_stamp=read, secret_info=super().recover_get_secret(secret_name))
+
+    down()
+    store = Dated()
+    store.kept[SECRET] = '{"AccessKeyId": "LTAI5tKept", "AccessKeySecret": "x", "ExpireTimestamp": -1}'
+
+    assert start(recovery=store).get(SECRET).access_key_id == "LTAI5tKept"
 
 
 class Store(SecretRecoveryStrategy):
@@ -340,7 +398,7 @@ class TestRecoveryStrategy:
 
         assert cloud.calls("api")[-1].access_key_id == current(cloud)
         assert len(warnings_in(caplog)) == 1
-        assert "hours ago" not in warnings_in(caplog)[0]  # it did not say
+        assert "hours ago" not in warnings_in(caplog)[0]  # the strategy did not say when it was read
 
     def test_of_another_library_needs_no_more_than_to_recover(self, start, down):
         class Recovery:
@@ -378,25 +436,25 @@ class TestRecoveryStrategy:
     def test_has_a_part_of_the_time_of_a_first_read_and_none_of_a_renewal(self):
         asked = []
 
-        def fetch(name, timeout, retry, late):
+        def fetch(name, timeout):
             asked.append(timeout)
             raise ClientException("SDK.HttpError", "no answer")
 
         store = Store()
         store.kept[SECRET] = '{"AccessKeyId": "LTAI5tKept", "AccessKeySecret": "s"}'
-        with ManagedCredentials(Settings(fetch_timeout=10.0), fetch, recovery=store) as credentials:
+        with ManagedCredentials(Settings(fetch_timeout=0.2), fetch, recovery=store) as credentials:
             assert credentials.renew(SECRET, credentials.get(SECRET)) is None
 
         first_read, renewal = asked
-        assert 9 < first_read <= 9.5
-        assert 1.9 < renewal <= 2
+        assert 0.1 < first_read <= 0.15
+        assert 1.5 < renewal <= 2
 
     def test_is_asked_before_the_cache_file(self, cloud, write, down, start):
         write(**CACHE_FILE)
         store = Store()
         credentials = start(recovery=store)
         credentials.get(SECRET)
-        credentials._cache_file.await_write()
+        await_written(credentials)
         down(**CACHE_FILE)
         store.kept[SECRET] = '{"AccessKeyId": "LTAI5tKept", "AccessKeySecret": "s"}'
 
@@ -411,13 +469,15 @@ def test_error_of_the_programs_own_at_a_first_read_is_shown_by_its_type_alone(ca
 
     ManagedCredentials(Settings(secret_names=(SECRET,)), fetch)._preload()
 
-    assert "secret_names: {!r} could not be read at start: RuntimeError".format(SECRET) in caplog.text
+    assert "secret_names: {!r} could not be read at start: secret {!r}: the fetch function raised RuntimeError".format(
+        SECRET, SECRET) in caplog.text
     assert "what it has" not in caplog.text
 
 
 PROGRAM = """
 import os, sys, time, warnings
-from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, cache_file
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin.stores import cache_file
 
 cache_file.COST = {"n": 2, "r": 1, "p": 1}
 cache_file.WRITE_PATIENCE = 20
@@ -443,16 +503,42 @@ with ManagedCredentials.from_properties(sys.argv[1]) as credentials:
 """
 
 
+SHORT_PROGRAM = """
+import os, sys, time
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin.stores import cache_file
+from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
+
+cache_file.COST = {"n": 2, "r": 1, "p": 1}
+cache_file.END_PATIENCE = 20
+replace = os.replace
+os.replace = lambda *paths: time.sleep(0.1) or replace(*paths)  # a slow disk
+client = ProxyAcsClient(sys.argv[1])
+client.shutdown()
+os._exit(3)
+"""
+
+
+def test_short_program_that_shuts_its_client_down_leaves_the_cache_file(cloud, properties, start, down, tmp_path):
+    program = subprocess.run([sys.executable, "-c", SHORT_PROGRAM, SECRET], cwd=str(tmp_path), timeout=60, env=dict(
+        os.environ, PYTHONPATH=ROOT))
+    assert program.returncode == 3
+    down()
+
+    assert start().get(SECRET).access_key_id == current(cloud)
+
+
 def test_processes_that_fork_right_after_a_read_keep_what_later_ones_start_with(cloud, properties, down, tmp_path):
     names = ["app/{}".format(number) for number in range(6)]
     ids = [cloud.create_secret(name).current.access_key_id for name in names]
 
     def run(names):
         return subprocess.Popen([sys.executable, "-c", PROGRAM, properties] + names, cwd=str(tmp_path), env=dict(
-            os.environ, PYTHONPATH=ROOT), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+            os.environ, PYTHONPATH=ROOT), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+            start_new_session=True)
 
     def outcome(process):
-        out, err = process.communicate(timeout=60)
+        out, err = stacks.outcome(process)
         assert process.returncode == 0, err
         return out.split()
 

@@ -8,15 +8,21 @@ import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 from aliyunsdkcore.request import CommonRequest
 
-from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials, protobuf
-from aliyun_sdk_secretsmanager_common_plugin.gateways import DedicatedGateway, UnreadableAnswer, UntrustedGateway
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin.secrets_manager import protobuf
+from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.gateways import (
+    DedicatedGateway,
+    UnreadableAnswer,
+    UntrustedGateway,
+)
 from aliyun_sdk_secretsmanager_common_plugin.settings import load_settings
 from aliyun_sdk_secretsmanager_oss_plugin import ProxyBucket
 from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
+from tests.conftest import SECRET, wait_until
 
 from .common.fakes import everything_in
-from .conftest import SECRET
+from .raw_answers import BROKEN, RawAnswer
 
 PASSWORD = "ThePasswordThatNobodyMaySee42"
 INSTANCE = "kst-hangzhou"
@@ -38,7 +44,7 @@ def client_key(cloud, tmp_path):
 
 @pytest.fixture
 def write(cloud, client_key, tmp_path):
-    """Write a properties file with dedicated gateways alone, or with other keys too; None takes a field out."""
+    """Write a properties file with dedicated gateways, and with other keys if given; None leaves a field out."""
 
     def write_properties(instances=(INSTANCE,), keys=None, **changes):
         def entry(name):
@@ -71,7 +77,7 @@ class TestAnswer:
     def test_it_has_the_fields_of_the_shared_gateways(self, cloud, make_gateway, tmp_path):
         answer = make_gateway().get_secret_value(SECRET, 5)
 
-        shared = ManagedCredentials(load_settings(cloud.write_properties(tmp_path)))._gateways[0]
+        shared = ManagedCredentials(load_settings(cloud.write_properties(tmp_path)))._account._backends.gateways[0]
         theirs = shared.get_secret_value(SECRET, 5)
         assert dict(answer, RequestId="") == dict(theirs, RequestId="")
 
@@ -182,6 +188,19 @@ class TestErrors:
 
         assert caught.value.__context__ is None
 
+    def test_what_is_no_http_is_no_answer(self, cloud, make_gateway):
+        gateway = make_gateway()
+        failures = {}
+        for name in BROKEN:
+            cloud.inject("dedicated", RawAnswer(BROKEN[name]), INSTANCE)
+            try:
+                gateway.get_secret_value(SECRET, 5)
+            except ClientException as error:
+                failures[name] = error.__context__
+            cloud.clear()
+
+        assert failures == dict.fromkeys(BROKEN)
+
     @pytest.mark.parametrize("fault", [Fault.reset(), Fault.cut(), Fault.refuse()], ids=["reset", "cut", "refuse"])
     def test_broken_connection_shows_no_signature(self, cloud, make_gateway, fault):
         cloud.inject("dedicated", fault)
@@ -204,7 +223,7 @@ class TestErrors:
 class TestApplication:
     @pytest.fixture
     def working_directory(self, write):
-        write()  # where the proxies look
+        write()  # in the working directory, where proxies look
 
     def test_no_call_fails_over_a_rotation(self, cloud, working_directory, in_threads):
         with ProxyAcsClient(SECRET) as client, ProxyBucket(SECRET, cloud.oss_endpoint, "bucket") as bucket:
@@ -269,10 +288,13 @@ class TestApplication:
         cloud.clear()
 
     def test_no_thread_is_left(self, cloud, working_directory):
+        threads_of_other_tests = set(threading.enumerate())
         with ProxyAcsClient(SECRET) as client:
             client.do_action_with_exception(request(cloud))
 
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("managed-credentials-fetch")]
+        wait_until(lambda: not [
+            thread for thread in threading.enumerate()
+            if thread.name.startswith("managed-credentials-fetch") and thread not in threads_of_other_tests])
 
 
 class TestClientKeyOnTheSharedGateway:

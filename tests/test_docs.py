@@ -17,12 +17,17 @@ import aliyun_sdk_secretsmanager_common_plugin
 from aliyun_sdk_secretsmanager_common_plugin.settings import CREDENTIALS_TYPES, KEYS, load_settings
 from aliyun_sdk_secretsmanager_testing import LocalCloud
 from aliyun_sdk_secretsmanager_testing.certificates import ca_pem
+from aliyun_sdk_secretsmanager_testing.control.routes import ROUTES
+from aliyun_sdk_secretsmanager_testing.control.state import _FAULTS
+from aliyun_sdk_secretsmanager_testing.network import SERVICES
 from tests.conftest import forget_other_tests
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ENGLISH, CHINESE = ROOT / "docs/secrets-manager", ROOT / "docs/zh-cn/secrets-manager"
 EXAMPLE = ROOT / "managed_credentials_providers.properties.example"
 READMES = [ROOT / "README.rst", ROOT / "README.zh-cn.rst"]
+ARCHITECTURE = ROOT / "docs/architecture.rst"
+CONTRIBUTING = ROOT / "CONTRIBUTING.rst"
 SITE = sorted((ROOT / "docs").glob("**/*.rst")) + READMES
 PACKAGES = sorted(ROOT.glob("aliyun_sdk_secretsmanager_*_plugin"))
 LINK = re.compile(r"<([\w./-]+\.rst)>`_")
@@ -80,6 +85,7 @@ def load(tmp_path, monkeypatch, caplog):
     """Call it with the text of a properties file: loads it, with the files that it names beside it, without a warning."""
     for name in ("client-key-password.txt", "cache-file-password.txt"):
         (tmp_path / name).write_text("a password\n")
+    (tmp_path / "client-key.json").write_text("{}")
     (tmp_path / "kms-instance-ca.pem").write_bytes(ca_pem())
     for variable, value in PASSWORD.items():
         monkeypatch.setenv(variable, value)
@@ -204,7 +210,7 @@ def texts_in(tree):
 
 @pytest.fixture(scope="module")
 def texts_of_the_program():
-    return "\n".join(texts_in(ast.parse(text_of(module))) for module in PACKAGES[0].glob("*.py"))
+    return "\n".join(texts_in(ast.parse(text_of(module))) for module in PACKAGES[0].glob("**/*.py"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -218,17 +224,34 @@ def test_errors_of_a_page_are_those_of_the_program(page, texts_of_the_program):
 def log_lines_on_the_page():
     """Message, level and logger of each row of the page on operations."""
     rows = re.findall(r"^   \* - ``(.+)``\n     - (\w+), ``(.+)``$", text_of(ROOT / "docs/operations.rst"), re.M)
-    return [(message, level, name if "." in name else "{}.{}".format(PACKAGES[0].name, name))
+    return [(message, level, name if name.startswith("aliyun_") else "{}.{}".format(PACKAGES[0].name, name))
             for message, level, name in rows]
 
 
+def logger_of(module, tree):
+    """The name of a module's logger; without one of its own it is the core's."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "logger":
+            return texts_in(node) or ".".join(module.relative_to(ROOT).with_suffix("").parts)
+    return "{}.keeper".format(PACKAGES[0].name)
+
+
+def log_lines_of(module):
+    """The same of each call of a logger, and of each line that is made for the core's logger: level, message ..."""
+    tree = ast.parse(text_of(module))
+    for node in ast.walk(tree):
+        is_logged = isinstance(node, ast.Call) and getattr(getattr(node.func, "value", None), "id", "") == "logger"
+        level = node.func.attr.upper().replace("EXCEPTION", "ERROR") if is_logged else ""
+        if level in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            yield texts_in(node), level, logger_of(module, tree)
+        parts = node.args if isinstance(node, ast.Call) else getattr(node, "elts", [])
+        level = getattr(parts[0], "attr", "") if len(parts) > 1 else ""
+        if level.isupper() and getattr(parts[0].value, "id", "") == "logging":
+            yield texts_in(node), level, "{}.keeper".format(PACKAGES[0].name)
+
+
 def log_lines_of_the_program():
-    """The same of each call of a logger."""
-    calls = [(module, node) for package in PACKAGES for module in package.glob("**/*.py")
-             for node in ast.walk(ast.parse(text_of(module)))
-             if isinstance(node, ast.Call) and getattr(getattr(node.func, "value", None), "id", "") == "logger"]
-    return [(texts_in(node), node.func.attr.upper().replace("EXCEPTION", "ERROR"),
-             "{}.{}".format(module.parent.name, module.stem)) for module, node in calls]
+    return [line for package in PACKAGES for module in package.glob("**/*.py") for line in log_lines_of(module)]
 
 
 def test_log_lines_of_the_program_are_on_the_page_and_no_others():
@@ -241,7 +264,7 @@ def test_log_lines_of_the_program_are_on_the_page_and_no_others():
     assert [row for row in shown if not any(same(row, line) for line in logged)] == []
 
 
-@pytest.mark.parametrize("path", [path for path in SITE if LINK.search(text_of(path))], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in SITE + [CONTRIBUTING] if LINK.search(text_of(path))], ids=name_of)
 def test_links_lead_to_files(path):
     assert [target for target in LINK.findall(text_of(path)) if not (path.parent / target).exists()] == []
 
@@ -263,6 +286,126 @@ def test_readme_names_every_key(readme):
     first_cells = "\n".join(re.findall(r"^   \* - (.*(?:\n       .*)*)", text_of(readme), re.M))
 
     assert [key for key in KEYS if "``{}``".format(key) not in first_cells] == []
+
+
+def test_every_session_is_named_for_contributors():
+    text = text_of(CONTRIBUTING)
+    sessions = [(node, decorator) for node in ast.walk(ast.parse(text_of(ROOT / "noxfile.py")))
+                if isinstance(node, ast.FunctionDef) for decorator in node.decorator_list
+                if "session" in ast.dump(decorator)]
+    names = [next((texts_in(keyword.value) for keyword in getattr(decorator, "keywords", []) if keyword.arg == "name"),
+                  node.name) for node, decorator in sessions]
+
+    assert names
+    assert [name for name in names if "* - ``{}``\n".format(name) not in text] == []
+
+
+class TestArchitecture:
+    TEXT = text_of(ARCHITECTURE)
+
+    def test_every_contract_that_a_test_cites_is_on_the_page(self):
+        cited = {number for test in (ROOT / "tests").glob("**/*.py")
+                 for numbers in re.findall(r"\b[cC]ontracts? ((?:\d+(?:, | to | and )?)+)", text_of(test))
+                 for number in re.findall(r"\d+", numbers)}
+
+        assert cited
+        assert cited - set(re.findall(r"^Contract (\d+): ", self.TEXT, re.M)) == set()
+
+    def test_both_languages_have_the_same_contracts(self):
+        chinese = text_of(ROOT / "docs/zh-cn/architecture.rst")
+
+        assert re.findall(r"^(\d+)\. \*\*", chinese, re.M) == re.findall(r"^Contract (\d+): ", self.TEXT, re.M)
+
+    def test_both_languages_have_the_same_files_constants_and_words(self):
+        def shown(path, glossary):
+            text = text_of(path)
+            first_cells = "".join(re.findall(r"^   \* - (``.*(?:\n       .*)*)", text, re.M))
+            constants = re.findall(r"^   \* - ``([A-Z_]+)``\n     - (.*)\n     - ``(\w+)``$", text, re.M)
+            terms = re.findall(r"^(\S.*)\n   \S", text.partition("\n{}\n=".format(glossary))[2], re.M)
+            words = [re.sub("（.*", "", term).replace("、", ", ") for term in terms]
+            return re.findall(r"``([\w-]+)``", first_cells), constants, words
+
+        english, chinese = shown(ARCHITECTURE, "Glossary"), shown(ROOT / "docs/zh-cn/architecture.rst", "术语表")
+
+        assert all(english)
+        assert chinese == english
+
+    def test_every_file_of_the_product_is_on_the_page(self):
+        doors = {"auth", "compat", "model", "service", "utils"}
+        files = {path.stem for package in PACKAGES for path in package.glob("**/[a-z]*.py")
+                 if not doors & set(path.relative_to(package).parts)}
+        named = set(re.findall(r"``(\w+)``", self.TEXT))
+
+        assert files - named == set()
+
+    def test_every_time_and_limit_of_the_core_is_on_the_page(self):
+        rows = {(file, name, value) for name, value, file in re.findall(
+            r"^   \* - ``([A-Z_]+)``\n     - ([\d., ]*\d)(?: s)?\n     - ``(\w+)``$", self.TEXT, re.M)}
+        core = [PACKAGES[0] / "lease.py"] + [path for room in ("keeper", "runtime") for path in (
+            PACKAGES[0] / room).glob("*.py")]
+
+        assert {row for path in core for row in self.constants_of(path)} - rows == set()
+        assert rows - {row for path in PACKAGES[0].glob("**/*.py") for row in self.constants_of(path)} == set()
+
+    def constants_of(self, path):
+        """File, name and value, as the page has it, of each constant that is a number or some."""
+        for node in ast.parse(text_of(path)).body:
+            if isinstance(node, ast.Assign) and re.match("[A-Z][A-Z_]+$", getattr(node.targets[0], "id", "")):
+                try:
+                    value = ast.literal_eval(node.value)
+                except ValueError:  # a call
+                    continue
+                numbers = value if isinstance(value, tuple) else (value,)
+                if all(isinstance(number, (int, float)) for number in numbers):
+                    yield path.stem, node.targets[0].id, ", ".join("{:g}".format(number) for number in numbers)
+
+    def test_pictures_are_as_they_are_drawn(self, tmp_path):
+        shutil.copy(str(ROOT / "docs/architecture/draw.py"), str(tmp_path))
+
+        subprocess.run([sys.executable, str(tmp_path / "draw.py")], check=True)
+
+        drawn = sorted(path.name for path in tmp_path.glob("*.svg"))
+        assert drawn == sorted(path.name for path in (ROOT / "docs/architecture").glob("*.svg"))
+        for name in drawn:
+            assert text_of(tmp_path / name) == text_of(ROOT / "docs/architecture" / name)
+
+
+class TestControls:
+    """Those of the local cloud over HTTP."""
+
+    TEXT = text_of(ROOT / "docs/testing.rst").partition("The controls\n~~~~")[2]
+
+    def test_every_route_has_its_paragraph(self):
+        assert re.findall(r"^``([A-Z]+) (/\S*)``$", self.TEXT, re.M) == list(ROUTES)
+
+    def test_every_service_and_every_fault_with_its_settings_is_named(self):
+        settings = {name for fields in _FAULTS.values() for part in fields for name in part}
+        words = set(re.findall(r"``([a-z_]+)``", self.TEXT))
+
+        assert set(SERVICES) | set(_FAULTS) | settings <= words
+
+    @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+    def test_every_command_gets_the_answer_that_is_shown(self, tmp_path):
+        found = re.findall(r"^   \.\. code-block:: (bash|json)\n\n((?:      .*\n|\n)+)", self.TEXT, re.M)
+        assert [lexer for lexer, _ in found] == ["bash", "json"] * len(ROUTES)
+        with LocalCloud() as cloud:
+            cloud.create_secret("my-secret")
+            environment = dict(os.environ, CONTROL=cloud.control_url, CREDENTIALS_URI=cloud.credentials_uri)
+            for (_, command), (_, answer) in zip(found[::2], found[1::2]):
+                printed = subprocess.run(["sh", "-c", textwrap.dedent(command)], env=environment, cwd=str(tmp_path),
+                                         stdout=subprocess.PIPE, check=True).stdout
+                assert self.is_as_shown(json.loads(printed.decode()), json.loads(answer)), (command, printed)
+            assert cloud.secret("other-secret").current.security_token
+
+    def is_as_shown(self, value, shown):
+        """Whether a value is what is shown, where "..." stands for anything, and one fraction for another."""
+        if isinstance(shown, dict):
+            return value.keys() == shown.keys() and all(self.is_as_shown(value[key], shown[key]) for key in shown)
+        if isinstance(shown, list):
+            return len(value) == len(shown) and all(map(self.is_as_shown, value, shown))
+        if isinstance(shown, str):
+            return re.match(re.escape(shown).replace(r"\.\.\.", ".+") + r"\Z", value) is not None
+        return type(value) is type(shown) and (isinstance(shown, float) or value == shown)
 
 
 class TestExample:

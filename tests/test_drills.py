@@ -1,4 +1,4 @@
-"""The main job: rotations under load cost no call, and Secrets Manager no needless one."""
+"""Clients under load: no rotation makes a call fail, or costs a needless fetch."""
 
 import gc
 import os
@@ -10,130 +10,74 @@ import weakref
 import oss2
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
-from aliyunsdkcore.request import CommonRequest
 
-from aliyun_sdk_secretsmanager_common_plugin import (
-    ConfigurationError,
-    ManagedCredentials,
-    ManagedCredentialsError,
-    managed_credentials,
-)
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials, ManagedCredentialsError
+from aliyun_sdk_secretsmanager_common_plugin.runtime import workers
 from aliyun_sdk_secretsmanager_oss_plugin.proxy_bucket import ProxyBucket
 from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault
-from tests.common.test_managed_credentials import in_child
 from tests.conftest import SECRET, wait_until
+from tests.drills import Load, loud, owner_threads
+from tests.forks import in_child
 
 
-def fetches(cloud):
-    return len(cloud.calls("secrets_manager"))
-
-
-def refresher_threads():
-    return [thread for thread in threading.enumerate() if thread.name == "managed-credentials-refresher"]
-
-
-@pytest.fixture
-def make_client(properties, closing):
-    return lambda secret=SECRET, **arguments: closing(ProxyAcsClient(secret, **arguments))
-
-
-@pytest.fixture
-def make_bucket(cloud, properties, closing):
-    return lambda secret=SECRET, **arguments: closing(
-        ProxyBucket(secret, cloud.oss_endpoint, "bucket", **arguments))
-
-
-@pytest.fixture
-def call(cloud):
-    """Call the business API with a client."""
-
-    def do(client):
-        request = CommonRequest(domain=cloud.api_endpoint, version="2014-05-26", action_name="DescribeRegions")
-        return client.do_action_with_exception(request)
-
-    return do
-
-
-class Load:
-    """Threads that call until they are stopped, and note what failed when."""
-
-    def __init__(self, functions):
-        self.calls = 0
-        self.failures = []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(function,), daemon=True) for function in functions]
-
-    def _run(self, function):
-        while not self._stop.is_set():
-            started = time.monotonic()
-            try:
-                function()
-            except Exception as error:
-                self.failures.append((started, time.monotonic(), error))
-            self.calls += 1
-            self._stop.wait(0.01)
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *exc_info):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
+def succeeds(function):
+    """Return whether a function succeeds; a service, or Secrets Manager, may answer an error."""
+    try:
+        function()
+    except ServerException:
+        return False
+    return True
 
 
 class TestRotation:
-    def test_sixteen_threads_one_rotation(self, cloud, make_client, call):
+    def test_sixteen_threads_one_rotation(self, cloud, fetches, make_client, call):
         client = make_client(pool_size=16)
         with Load([lambda: call(client)] * 16) as load:
             wait_until(lambda: load.calls > 100)
             new = cloud.rotate(SECRET)
-            done = load.calls
-            wait_until(lambda: load.calls > done + 100)
+            load.more(100)
 
         assert load.failures == []
-        assert fetches(cloud) == 2
+        assert fetches() == 2
         assert cloud.calls("api")[-1].access_key_id == new.access_key_id
 
-    def test_ten_rotations_in_a_row(self, cloud, make_client, make_bucket, call):
+    def test_ten_rotations_in_a_row_and_nothing_in_the_log(self, cloud, fetches, make_client, make_bucket, call, caplog):
         client, bucket = make_client(pool_size=8), make_bucket()
         with Load([lambda: call(client)] * 4 + [lambda: bucket.put_object("key", b"content")] * 4) as load:
             for _ in range(10):
-                done = load.calls
-                wait_until(lambda: load.calls > done + 30)
+                load.more(30)
                 cloud.rotate(SECRET)
-            done = load.calls
-            wait_until(lambda: load.calls > done + 30)
+            load.more(30)
 
         assert load.failures == []
-        assert fetches(cloud) == 11
+        assert fetches() == 11
+        assert {call.status for call in cloud.calls("api")} == {200, 404}
+        assert loud(caplog) == []
 
-    def test_hundred_clients_on_hundred_threads_ask_once(self, cloud, make_client, call, in_threads):
+    def test_hundred_clients_on_hundred_threads_ask_once(self, cloud, fetches, make_client, call, in_threads):
         clients = [make_client() for _ in range(100)]
         cloud.rotate(SECRET)
 
         in_threads([lambda client=client: call(client) for client in clients])
 
-        assert fetches(cloud) == 2
+        assert fetches() == 2
 
-    def test_old_key_that_lives_on_costs_nothing(self, cloud, make_client, call):
+    def test_old_key_that_lives_on_costs_nothing(self, cloud, fetches, make_client, call):
         client = make_client()
         cloud.rotate(SECRET, grace=60)
 
         call(client)
 
-        assert fetches(cloud) == 1
+        assert fetches() == 1
 
-    def test_new_key_that_services_do_not_know_yet_is_tried_again(self, cloud, make_client, call):
+    def test_new_key_that_services_do_not_know_yet_is_tried_again(self, cloud, fetches, make_client, call):
         client = make_client()
         cloud.rotate(SECRET, propagation=0.5)
 
         call(client)
 
-        assert fetches(cloud) == 2 or fetches(cloud) == 3
+        assert fetches() == 2 or fetches() == 3
 
     def test_rollback_is_followed(self, cloud, make_client, call):
         client = make_client()
@@ -168,15 +112,9 @@ class TestOutage:
         cloud.clear()
         back = time.monotonic()
 
-        def succeeds():
-            try:
-                return call(client)
-            except ServerException:
-                return False
+        wait_until(lambda: succeeds(lambda: call(client)))
 
-        wait_until(succeeds)
-
-        assert slowest < 1.5  # less than a renewal's timeout, and than the waits for a new key to be known
+        assert slowest < 1.5  # less than a renewal's timeout, and less than the waits for a young key
         assert time.monotonic() - back < 6
 
     def test_a_hang_costs_those_who_wait_the_renew_timeout_and_the_others_nothing(
@@ -205,23 +143,18 @@ class TestOutage:
         cloud.rotate(SECRET)
         began = time.monotonic()
 
-        def succeeds():
-            try:
-                return call(client)
-            except ServerException:
-                return False
-
-        wait_until(succeeds)
+        wait_until(lambda: succeeds(lambda: call(client)))
 
         assert time.monotonic() - began < 6
         cloud.clear()
 
     def test_answer_that_came_too_late_for_its_call_serves_the_next(
-        self, cloud, tmp_path, make_client, call, monkeypatch
+        self, cloud, fetches, tmp_path, make_client, call, monkeypatch
     ):
         cloud.write_properties(tmp_path, renew_timeout_milliseconds=300)
+        monkeypatch.setattr(workers, "IDLE", 0)  # connections are not kept
         client = make_client()
-        call(client)  # its connection is there: only Secrets Manager's name is looked up from now on
+        call(client)  # opens its connection, so that from now on only the name of Secrets Manager is looked up
         slow = threading.Event()
         resolve = socket.getaddrinfo
         monkeypatch.setattr(socket, "getaddrinfo", lambda *where, **how: slow.wait(30) and resolve(*where, **how))
@@ -234,16 +167,16 @@ class TestOutage:
 
         call(client)
 
-        assert fetches(cloud) == 2
+        assert fetches() == 2
 
-    def test_nothing_is_asked_of_it_while_the_key_is_valid(self, cloud, make_client, call):
+    def test_nothing_is_asked_of_it_while_the_key_is_valid(self, cloud, fetches, make_client, call):
         client = make_client()
         cloud.inject("secrets_manager", Fault.hang())
 
         for _ in range(20):
             call(client)
 
-        assert fetches(cloud) == 1
+        assert fetches() == 1
 
 
 class TestForks:
@@ -259,18 +192,18 @@ class TestForks:
         def child():
             call(client)
             bucket.put_object("key", b"from the child")
-            assert len(refresher_threads()) == 1
+            wait_until(lambda: len(owner_threads()) == 1)
 
         in_child(child)
         assert cloud.object("bucket", "key") == b"from the child"
         call(client)
 
     @pytest.mark.filterwarnings("ignore:This process")
-    def test_child_reads_no_secret_that_the_parent_has_read(self, cloud, make_client, call):
+    def test_child_reads_no_secret_that_the_parent_has_read(self, fetches, make_client, call):
         client = make_client()
 
         in_child(lambda: call(client))
-        assert fetches(cloud) == 1
+        assert fetches() == 1
 
     @pytest.mark.filterwarnings("ignore:This process")
     def test_child_uses_no_socket_of_its_parent(self, cloud, make_client, make_bucket, call):
@@ -317,28 +250,36 @@ class TestLifecycle:
             call(client)
 
     def test_thread_ends_with_the_last_client_and_the_key_serves_the_next(
-        self, nothing_of_other_tests, cloud, make_client, make_bucket, call
+        self, nothing_of_other_tests, fetches, make_client, make_bucket, call
     ):
         client, bucket = make_client(), make_bucket()
-        assert len(refresher_threads()) == 1
+        wait_until(lambda: len(owner_threads()) == 1)
         client.shutdown()
-        assert len(refresher_threads()) == 1
+        wait_until(lambda: len(owner_threads()) == 1)
         bucket.shutdown()
-        wait_until(lambda: not refresher_threads())
+        wait_until(lambda: not owner_threads())
 
         call(make_client())
 
-        assert len(refresher_threads()) == 1
-        assert fetches(cloud) == 1
+        wait_until(lambda: len(owner_threads()) == 1)
+        assert fetches() == 1
 
     def test_shutdown_by_a_finalizer_wherever_the_collector_runs_it(self, make_client, in_threads):
-        client, credentials = make_client(), ManagedCredentials.default()
+        clients = [make_client() for _ in range(40)]
 
-        def finalize_amid_a_change():
-            with credentials._lock, credentials._cache._lock, managed_credentials._refresher._changed:
-                client.shutdown()
+        class Garbage:
+            def __init__(self, client):
+                self.client, self.itself = client, self
 
-        in_threads([finalize_amid_a_change])
+            def __del__(self):
+                self.client.shutdown()
+
+        def read_amid_finalizers():
+            for _ in range(10):
+                Garbage(clients.pop())
+                ManagedCredentials.default().refresh(SECRET)
+
+        in_threads([read_amid_finalizers] * 4)
 
     @pytest.mark.parametrize("kind", ["client", "bucket"])
     def test_dropped_client_is_not_kept_alive(self, cloud, properties, kind):
@@ -371,13 +312,7 @@ class TestFirstRead:
             make_client()
         cloud.clear()
 
-        def succeeds():
-            try:
-                return make_client()
-            except ServerException:
-                return None
-
-        wait_until(succeeds)
+        wait_until(lambda: succeeds(make_client))
 
     def test_bad_argument_of_the_sdk_raises_its_own_error(self, properties):
         with pytest.raises(oss2.exceptions.ClientError):

@@ -1,8 +1,8 @@
-"""Every fault of Secrets Manager, at a first fetch, a scheduled refresh and a renewal, over real HTTPS.
+"""Every fault of Secrets Manager, in a first read, a scheduled refresh and a renewal, over real HTTPS.
 
-What callers see, how long they wait and how many requests there are is the table in docs/faults.rst, which
-``python -m tests.test_fault_matrix`` writes. The local cloud's log counts the requests; where a fault lets none through,
-look-ups of the gateway's address are counted, of which each connection makes one.
+The table in docs/faults.rst says what callers see, how long they wait, and how many requests there are.
+``python -m tests.test_fault_matrix`` writes it. The local cloud's log counts the requests. Where a fault lets no request
+through, the look-ups of the gateway's address are counted, since each connection makes one.
 """
 
 import collections
@@ -26,6 +26,7 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 from aliyunsdkcore.request import CommonRequest
 
 from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin.runtime import workers
 from aliyun_sdk_secretsmanager_common_plugin.settings import load_settings
 from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
@@ -37,17 +38,17 @@ FETCH_TIMEOUT = 2.0
 RENEW_TIMEOUT = 1.5
 REFRESH_INTERVAL = 1.0
 MARGIN = 1.0  # a busy machine's
-MOST_REQUESTS = 4  # of one first fetch over one gateway, in FETCH_TIMEOUT
+MOST_REQUESTS = 4  # of one first read over one gateway, in FETCH_TIMEOUT
 MOST_A_SECOND = 3
 PASSWORD = "ThePasswordOfTheMatrix42"
 PATIENCE = 30
 REJECTED = "InvalidAccessKeyId.NotFound"
-PHASES = ("first fetch", "refresh", "renewal")
+PHASES = ("first read", "refresh", "renewal")
 NO_ERROR = "no error"
 
 
 class NameServer:
-    """In place of the system's: it counts look-ups by port, and for some ports it fails or gives no answer."""
+    """Takes the place of the system's name server. It counts look-ups by port, and for some ports it fails or hangs."""
 
     def __init__(self):
         self._resolve = socket.getaddrinfo
@@ -64,15 +65,15 @@ class NameServer:
         return self._resolve(host, port, *more, **options)
 
     def forget(self, port):
-        """Know no address for the gateway at ``port``."""
+        """Fail for the gateway at ``port``."""
         self._unknown.add(port)
 
     def hush(self, port):
-        """Give no answer for the gateway at ``port``."""
+        """Hang for the gateway at ``port``."""
         self._silent[port] = threading.Event()
 
     def clear(self):
-        """Answer all, those that wait too."""
+        """Answer all look-ups, also those that hang."""
         self._unknown.clear()
         silent, self._silent = self._silent, {}
         for answered in silent.values():
@@ -87,7 +88,7 @@ class Kind(NamedTuple):
     """A row of the table.
 
     Attributes:
-        start: lets a gateway have the fault, by world, secret and gateway.
+        start: starts the fault of a gateway; called with the MatrixCloud, the secret and the gateway.
         reaches: whether requests reach Secrets Manager.
     """
 
@@ -96,12 +97,12 @@ class Kind(NamedTuple):
 
 
 def injected(fault, reaches=True):
-    return Kind(lambda world, secret, gateway: world.cloud.inject(gateway.service, fault, gateway.name), reaches)
+    return Kind(lambda matrix, secret, gateway: matrix.cloud.inject(gateway.service, fault, gateway.name), reaches)
 
 
-def make_generic(world, secret, gateway):
-    world.cloud.put_secret_value(secret, '{"username": "app", "password": "none"}')
-    world.cloud.secret(secret).secret_type = "Generic"
+def make_generic(matrix, secret, gateway):
+    matrix.cloud.put_secret_value(secret, '{"username": "app", "password": "none"}')
+    matrix.cloud.secret(secret).secret_type = "Generic"
 
 
 FAULTS = {
@@ -111,6 +112,8 @@ FAULTS = {
     "answer that is late": injected(Fault.slow(0.3)),
     "answer that is too late": injected(Fault.slow(60)),
     "answer that drips": injected(Fault.drip(60)),
+    "headers that drip": injected(Fault.drip_head(60)),
+    "100 Continue for ever": injected(Fault.continues()),
     "answer cut short": injected(Fault.cut()),
     "throttling (429)": injected(Fault.throttling()),
     "error 500": injected(Fault.status(500, code="InternalFailure")),
@@ -123,24 +126,24 @@ FAULTS = {
     "forbidden": injected(Fault.forbidden()),
     "expired certificate": injected(Fault.expired_certificate(), reaches=False),
     "name that does not resolve": Kind(
-        lambda world, secret, gateway: world.names.forget(world.port(gateway)), reaches=False),
+        lambda matrix, secret, gateway: matrix.names.forget(matrix.port(gateway)), reaches=False),
     "name server without an answer": Kind(
-        lambda world, secret, gateway: world.names.hush(world.port(gateway)), reaches=False),
+        lambda matrix, secret, gateway: matrix.names.hush(matrix.port(gateway)), reaches=False),
 }
-# Of each way of failing one, for the default suite.
+# One of each kind, for the default suite.
 SOME = ("connection refused", "no answer", "answer that is late", "error 503", "secret of another type",
         "expired certificate", "name server without an answer")
 SERVICES = ("secrets_manager", "dedicated")
 
 
 class Case(NamedTuple):
-    """What is looked at.
+    """One case of the matrix.
 
     Attributes:
         fault: a key of ``FAULTS``.
         phase: one of ``PHASES``.
-        service: whose gateways, one of ``SERVICES``.
-        gateways: how many there are.
+        service: one of ``SERVICES``, the kind of the gateways.
+        gateways: the number of gateways.
         faulty: how many of them have the fault.
     """
 
@@ -152,21 +155,21 @@ class Case(NamedTuple):
 
 
 class Gateway(NamedTuple):
-    """One of the cloud's, by the names that its controls take."""
+    """A gateway of the cloud, by the names that ``LocalCloud.inject`` takes."""
 
     service: str
     name: str
 
 
-class World:
-    """A cloud with gateways of its own for each case, so that all of them can be had at once.
+class MatrixCloud:
+    """A cloud with gateways for each case, so that all cases can run at the same time.
 
     Args:
-        directory: where files are written.
-        cases: for which it is.
+        directory: the directory for files.
+        cases: the cases.
 
     Attributes:
-        gateways: those of each case.
+        gateways: the gateways of each case.
     """
 
     def __init__(self, directory, cases):
@@ -186,6 +189,8 @@ class World:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.cloud)
             stack.enter_context(mock.patch.object(socket, "getaddrinfo", self.names.getaddrinfo))
+            # Faults of names and certificates have an effect on new connections only.
+            stack.enter_context(mock.patch.object(workers, "IDLE", 0.0))
             stack.enter_context(self.failed_refreshes)
             stack.callback(self._clear)
             self._client_key = self.cloud.create_client_key(self._directory, password=PASSWORD)
@@ -214,9 +219,9 @@ class World:
 
     def credentials(self, case):
         """Return new credentials that are read over the gateways of ``case``."""
-        # For others than a first fetch the fault begins when the secret has been read, however long that took.
-        fetch_timeout = FETCH_TIMEOUT if case.phase == "first fetch" else PATIENCE
-        # Where the table says how many requests a renewal makes, none is a refresh's.
+        # Except in a first read, the fault begins once the secret has been read, however long that takes.
+        fetch_timeout = FETCH_TIMEOUT if case.phase == "first read" else PATIENCE
+        # Where the requests of a renewal are counted, there must be no refresh.
         refresh_interval = 3600 if case.phase == "renewal" and case.gateways == 1 else REFRESH_INTERVAL
         fields = [{"regionId": gateway.name, "endpoint": self._endpoint(gateway), "caFilePath": self.cloud.ca_file}
                   for gateway in self.gateways[case]]
@@ -248,11 +253,11 @@ class World:
 
 
 class FailedRefreshes(logging.Handler):
-    """The secrets of which the log says that a refresh failed."""
+    """A log handler that collects the names of the secrets whose refresh failed."""
 
     def __init__(self):
         super().__init__(logging.WARNING)
-        self._logger = logging.getLogger("aliyun_sdk_secretsmanager_common_plugin.cache")
+        self._logger = logging.getLogger("aliyun_sdk_secretsmanager_common_plugin.keeper")
         self.secrets = set()
 
     def emit(self, record):
@@ -267,14 +272,14 @@ class FailedRefreshes(logging.Handler):
 
 
 class Seen(NamedTuple):
-    """What a cell came to.
+    """The result of one case.
 
     Attributes:
         outcome: what the caller sees.
-        bound: the seconds that a caller may wait; none waits for a refresh.
-        waited: the seconds that the first one did.
-        longest: the most that any of those did who went on calling.
-        requests: how many the first call, or the first refresh, made.
+        bound: how long a caller may wait, in seconds; 0 for a refresh, for which none waits.
+        waited: how long the first caller waited, in seconds.
+        longest: how long any later caller waited, in seconds, at most.
+        requests: how many requests the first call, or the first refresh, made.
         most_a_second: the most requests within any second.
     """
 
@@ -287,7 +292,7 @@ class Seen(NamedTuple):
 
     @property
     def text(self):
-        """What the table has, in words that no busy machine changes."""
+        """The text of the table's cell, which is the same on a busy machine."""
         if not self.bound:
             wait = "nobody waits"
         elif self.outcome == NO_ERROR:
@@ -304,30 +309,30 @@ class Seen(NamedTuple):
 
 
 class Cell:
-    """A fault, met by the callers of one secret.
+    """Runs one case with a secret of its own.
 
     Args:
-        world: where.
-        case: which of its cases.
-        seconds: for how long callers go on calling.
+        matrix: the cloud.
+        case: the case.
+        seconds: how long callers go on calling, in seconds.
     """
 
-    def __init__(self, world, case, seconds):
-        self._world = world
+    def __init__(self, matrix, case, seconds):
+        self._matrix = matrix
         self._case = case
         self._kind = FAULTS[case.fault]
         self._seconds = seconds
-        self._gateways = world.gateways[case]
-        self._secret = world.new_secret()
+        self._gateways = matrix.gateways[case]
+        self._secret = matrix.new_secret()
         self._began = 0.0
 
     def see(self):
-        """Return what is ``Seen``."""
-        act = {"first fetch": self._first_fetch, "refresh": self._refresh, "renewal": self._renewal}[self._case.phase]
-        with self._world.credentials(self._case) as credentials:
+        """Run the case, and return its result."""
+        act = {"first read": self._first_read, "refresh": self._refresh, "renewal": self._renewal}[self._case.phase]
+        with self._matrix.credentials(self._case) as credentials:
             return act(credentials)
 
-    def _first_fetch(self, credentials):
+    def _first_read(self, credentials):
         def start_client():
             ProxyAcsClient(self._secret, managed_credentials=credentials).shutdown()
 
@@ -341,47 +346,47 @@ class Cell:
         with ProxyAcsClient(self._secret, managed_credentials=credentials) as client:
             key = credentials.get(self._secret)
             self._start()
-            failed = self._world.failed_refreshes.secrets
+            failed = self._matrix.failed_refreshes.secrets
             wait_until(lambda: self._secret in failed or any(call.given for call in self._calls()), PATIENCE)
             requests = len(self._moments())
-            longest = self._go_on([lambda: credentials.get(self._secret)] * 2 + [lambda: self._world.call(client)])
-            self._world.call(client)
+            longest = self._go_on([lambda: credentials.get(self._secret)] * 2 + [lambda: self._matrix.call(client)])
+            self._matrix.call(client)
             assert credentials.get(self._secret) == key
             return self._seen("the key stays" if self._secret in failed else NO_ERROR, 0.0, 0.0, longest, requests)
 
     def _renewal(self, credentials):
         with ProxyAcsClient(self._secret, managed_credentials=credentials) as client:
-            self._world.call(client)
+            self._matrix.call(client)
             rejected = credentials.get(self._secret)
-            self._world.cloud.rotate(self._secret)
+            self._matrix.cloud.rotate(self._secret)
             self._start()
-            error = error_of(lambda: self._world.call(client))
+            error = error_of(lambda: self._matrix.call(client))
             waited, requests = time.monotonic() - self._began, len(self._moments())
             longest = self._go_on([lambda: credentials.renew(self._secret, rejected)] * 2
-                                  + [lambda: self._world.call(client)])
+                                  + [lambda: self._matrix.call(client)])
             assert error is None or error.get_error_code() == REJECTED
             return self._seen(name_of(error.__cause__) if error else NO_ERROR, RENEW_TIMEOUT, waited, longest, requests)
 
     def _start(self):
         self._began = time.monotonic()
         for gateway in self._gateways[:self._case.faulty]:
-            self._kind.start(self._world, self._secret, gateway)
+            self._kind.start(self._matrix, self._secret, gateway)
 
     def _seen(self, outcome, bound, waited, longest, requests):
         return Seen(outcome, bound, waited, longest, requests, most_a_second(self._moments()))
 
     def _calls(self):
-        return self._world.cloud.calls(self._case.service, secret=self._secret, since=self._began)
+        return self._matrix.cloud.calls(self._case.service, secret=self._secret, since=self._began)
 
     def _moments(self):
-        """Return when there were requests since the fault started, those of all gateways."""
+        """Return the times of the requests to all gateways since the fault began."""
         if self._kind.reaches:
             return [call.started for call in self._calls()]
-        looked_up = [self._world.names.moments(self._world.port(gateway)) for gateway in self._gateways]
+        looked_up = [self._matrix.names.moments(self._matrix.port(gateway)) for gateway in self._gateways]
         return sorted(moment for moments in looked_up for moment in moments if moment >= self._began)
 
     def _go_on(self, calls):
-        """Make ``calls`` again and again, a thread each, and return the longest that one took."""
+        """Make ``calls`` again and again, each in a thread, and return the seconds of the longest one."""
         over = threading.Event()
         taken = [0.0]
 
@@ -391,7 +396,7 @@ class Cell:
                 error_of(call)
                 taken.append(time.monotonic() - began)
 
-        # The last one makes a client, or a call of a service: that is dear for one machine that does it for all cells.
+        # The last one makes a client or calls a service. It pauses longer, since all cases do that on one machine.
         pauses = [0.02] * (len(calls) - 1) + [0.2]
         threads = [threading.Thread(target=go_on, args=item, daemon=True) for item in zip(calls, pauses)]
         for thread in threads:
@@ -404,7 +409,7 @@ class Cell:
 
 
 def error_of(call):
-    """Return what ``call`` raises, None if it returns."""
+    """Return the error that ``call`` raises; None if it returns."""
     try:
         call()
     except Exception as error:
@@ -413,7 +418,7 @@ def error_of(call):
 
 
 def name_of(error):
-    """Return what a program catches, and its code."""
+    """Return the class that a program catches, and the error code."""
     for caught in (ServerException, ClientException):
         if isinstance(error, caught):
             return "``{}`` ``{}``".format(caught.__name__, error.get_error_code())
@@ -426,20 +431,23 @@ def most_a_second(moments):
 
 
 def see(directory, cases, seconds):
-    """Return by case what is ``Seen``, in all of them at once."""
-    with World(directory, cases) as world:
-        cells = [Cell(world, case, seconds) for case in cases]
+    """Run all cases at the same time, and return the results by case."""
+    with MatrixCloud(directory, cases) as matrix:
+        cells = [Cell(matrix, case, seconds) for case in cases]
         with concurrent.futures.ThreadPoolExecutor(len(cells)) as pool:
             return dict(zip(cases, pool.map(Cell.see, cells)))
 
 
 def seen_wrong(directory, cases, seconds, is_right=lambda case, seen: True):
-    """Return by case what is ``Seen`` where that is over a bound or not right, even if the wrong ones are seen again.
+    """Run all cases, and return by case the results that are over a bound or not right.
 
-    The machine may have been busy.
+    Such a case is run up to three times, since the machine may be busy.
 
     Args:
-        is_right: by case and what is seen.
+        directory: the directory for files.
+        cases: the cases.
+        seconds: how long callers go on calling, in seconds.
+        is_right: says of a case and its result whether that is right.
     """
     wrong = dict.fromkeys(cases)
     for _ in range(3):
@@ -451,7 +459,7 @@ def seen_wrong(directory, cases, seconds, is_right=lambda case, seen: True):
 
 
 def split_page():
-    """Return the page in three parts: what is before its first table, that, and what is after it."""
+    """Return the page in three parts: the text before its first table, the table, and the text after it."""
     return re.match(r"(.*?)(\.\. list-table::\n.*?)(^(?=\S).*)", PAGE.read_text(encoding="utf-8"), re.M | re.S).groups()
 
 
@@ -469,7 +477,7 @@ def cell_of(texts):
 
 
 def write(directory):
-    """Write the page's table, as most of a few runs see it: the machine may be busy."""
+    """Write the page's table. A cell is the most frequent result of five runs, since the machine may be busy."""
     cells = {(fault, phase): [] for fault in FAULTS for phase in PHASES}
     for service in SERVICES:
         for phase in PHASES:
@@ -528,7 +536,7 @@ def test_of_two_gateways_the_other_answers(tmp_path):
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("service", SERVICES)
 def test_of_two_gateways_the_other_answers_whatever_the_fault(tmp_path, service, phase):
-    faults = [fault for fault in FAULTS if fault not in ("secret of another type", "forbidden")]  # which are final
+    faults = [fault for fault in FAULTS if fault not in ("secret of another type", "forbidden")]  # after these answers no other gateway is asked
     cases = [Case(fault, phase, service, gateways=2) for fault in faults]
 
     assert seen_wrong(tmp_path, cases, 2.0, without_error) == {}
@@ -546,7 +554,7 @@ def test_several_gateways_that_all_fail_are_asked_no_more_often(tmp_path, gatewa
 
 def test_three_gateways_that_all_fail_are_asked_no_more_often(tmp_path):
     faults = ("connection refused", "no answer", "error 503")
-    cases = [Case(fault, phase, gateways=3, faulty=3) for fault in faults for phase in ("first fetch", "renewal")]
+    cases = [Case(fault, phase, gateways=3, faulty=3) for fault in faults for phase in ("first read", "renewal")]
 
     assert seen_wrong(tmp_path, cases, 2.0) == {}
 

@@ -1,4 +1,4 @@
-"""What importing a package imports."""
+"""The modules that the import of a package loads."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The watch over the suite's secrecy has teeth: a leak is planted in each channel, in tests of a run of their own."""
+"""The watch over secrecy finds a leak in each channel: it is planted there in tests of a separate run."""
 
 import os
 import re

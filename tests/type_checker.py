@@ -1,4 +1,4 @@
-"""What mypy says of a user's program."""
+"""Runs mypy on a user's program."""
 
 import os
 import subprocess

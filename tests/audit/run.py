@@ -13,20 +13,20 @@ LIST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "known_vulnerabi
 
 
 def of_the_database():
-    """Return what pip-audit finds, None where it reaches no database."""
+    """Return what pip-audit finds; None where it reaches no database."""
     run = subprocess.run([sys.executable, "-m", "pip_audit", "--local", "--format", "json", "--progress-spinner", "off"],
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     try:
         audited = [each for each in json.loads(run.stdout)["dependencies"] if "skip_reason" not in each]
     except ValueError:
         return None
-    # An index without a database lets it skip everything, and end well.
+    # With an index that has no database it skips everything, and succeeds.
     return ["{} {}: {}".format(each["name"], each["version"], known["id"])
             for each in audited for known in each["vulns"]] if audited else None
 
 
 def of_the_list(installed):
-    """Return what the list says of the installed versions, and what of it has no remedy on this Python."""
+    """Return the entries of the list for the installed versions, and those among them without a remedy on this Python."""
     found, without_remedy = [], []
     with open(LIST, encoding="utf-8") as lines:
         for line in lines:

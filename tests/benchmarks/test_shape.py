@@ -1,4 +1,4 @@
-"""What imports, cached reads and calls do is what ``benchmarks/shape.json`` says; and a change of it is told."""
+"""Imports, cached reads and calls do what ``benchmarks/shape.json`` says, and a change is reported."""
 
 import copy
 import errno

@@ -1,18 +1,13 @@
-"""Fixtures of the unit tests: time that moves when told, and jitter that is known."""
+"""Fixtures of the unit tests: a clock that moves when told, and a runtime on it."""
 
-import os
-import random
+import threading
 
 import pytest
 
-from aliyun_sdk_secretsmanager_common_plugin import cache
+from aliyun_sdk_secretsmanager_common_plugin import runtime as runtime_module
+from aliyun_sdk_secretsmanager_common_plugin import threads
 
-from ..conftest import SECRET
-from .fakes import FakeClock, Threading
-
-# What hypothesis keeps of Unicode and the source between runs; by itself it would be in a test's working directory.
-os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", os.path.join(
-    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), ".hypothesis"))
+from .fakes import FakeClock
 
 
 @pytest.fixture
@@ -21,27 +16,26 @@ def clock():
 
 
 @pytest.fixture
-def longest_jitter(monkeypatch):
-    """Every random delay is as long as it can be."""
-    monkeypatch.setattr(random, "uniform", lambda low, high: high)
+def runtime(clock, monkeypatch):
+    """The process's state, one of the test's own: on the clock that moves when told; then call its ``wake()``."""
+    runtime = runtime_module.Runtime(clock)
+    monkeypatch.setattr(runtime_module, "process", runtime)
+    yield runtime
+    for account in runtime.accounts():
+        account.close()
+    for _ in range(100):  # until all that is planned is over, and what follows from it: the owner's thread ends
+        if runtime.thread() is None:
+            break
+        clock.advance(10 ** 6)
+        runtime.wake()
+        threading.Event().wait(0.005)
 
 
 @pytest.fixture
-def shortest_jitter(monkeypatch):
-    """Every random delay is as short as it can be."""
-    monkeypatch.setattr(random, "uniform", lambda low, high: low)
+def no_threads(monkeypatch):
+    """The system gives no more threads."""
 
+    def start_new_thread(*ignored):
+        raise RuntimeError("can't start new thread")
 
-@pytest.fixture
-def read_world(world):
-    """The test's own world of a cache, with its first key read."""
-    world.cache.get(SECRET)
-    return world
-
-
-@pytest.fixture
-def waits(monkeypatch):
-    """Counts who waits, and which locks are held, of caches that are made later."""
-    fake = Threading()
-    monkeypatch.setattr(cache, "threading", fake)
-    return fake
+    monkeypatch.setattr(threads._thread, "start_new_thread", start_new_thread)

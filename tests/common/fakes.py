@@ -1,7 +1,6 @@
 """What the unit tests use in place of time, Secrets Manager and other threads' luck."""
 
 import collections
-import itertools
 import threading
 import traceback
 
@@ -9,7 +8,6 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from aliyun_sdk_secretsmanager_common_plugin.access_key import AccessKey
-from aliyun_sdk_secretsmanager_common_plugin.secrets_manager import Fetched
 
 # How long a test waits for what another thread is to do; only a broken product takes as long.
 PATIENCE = 10
@@ -63,24 +61,23 @@ class FakeClock:
         self._monotonic += seconds
 
 
-Asked = collections.namedtuple("Asked", "name timeout retry late started")
+Asked = collections.namedtuple("Asked", "name timeout")
 
 
 class Source:
-    """The ``fetch`` of a cache: answers with ``answer``: a key, an error to raise, or a function of the call."""
+    """The ``fetch`` of a facade: answers with ``answer``: a key, an error to raise, or a function of the call."""
 
     def __init__(self, answer=None):
         self.answer = answer
         self.asked = []
-        self._starts = itertools.count(1)
 
-    def __call__(self, name, timeout, retry, late):
-        asked = Asked(name, timeout, retry, late, next(self._starts))
+    def __call__(self, name, timeout):
+        asked = Asked(name, timeout)
         self.asked.append(asked)
         answer = self.answer(asked) if callable(self.answer) else self.answer
         if isinstance(answer, BaseException):
             raise answer
-        return Fetched(asked.started, answer)
+        return answer
 
 
 class Gate:
@@ -122,6 +119,10 @@ class Running:
 
     def alive(self):
         return self._thread.is_alive()
+
+    def join(self, seconds):
+        """Wait for its end, for a while at most."""
+        self._thread.join(seconds)
 
     def result(self):
         """Return what the function returned; raise what it raised."""

@@ -1,4 +1,4 @@
-"""The immutable AccessKey, and what GetSecretValue's answer must be to become one."""
+"""The immutable AccessKey, and which answers of GetSecretValue can be parsed into one."""
 
 import copy
 import json
@@ -52,22 +52,29 @@ class TestParsing:
 
         assert parse_secret("app/key", answer(data)).security_token == TOKEN
 
-    @pytest.mark.parametrize("token", ["", None, 5, []])
+    @pytest.mark.parametrize("token", ["", " \n", None, 5, []])
     def test_token_that_is_none(self, token):
         data = {"AccessKeyId": ID, "AccessKeySecret": SECRET, "SecurityToken": token}
 
         assert parse_secret("app/key", answer(data)).security_token is None
 
-    def test_spaces_around_id_and_secret_do_not_count(self):
-        key = parse_secret("app/key", answer({"AccessKeyId": " a\n", "AccessKeySecret": "\tb "}))
+    def test_blanks_around_id_secret_and_token_do_not_count(self):
+        key = parse_secret("app/key", answer(
+            {"AccessKeyId": " a\n", "AccessKeySecret": "\tb ", "SecurityToken": "\r\n c\r\n"}))
 
-        assert (key.access_key_id, key.access_key_secret) == ("a", "b")
+        assert (key.access_key_id, key.access_key_secret, key.security_token) == ("a", "b", "c")
 
     def test_answer_without_type_is_taken(self):
         fields = answer()
         del fields["SecretType"]
 
         assert parse_secret("app/key", fields).access_key_id == ID
+
+    def test_number_of_thousands_of_digits_does_not_matter(self):
+        text = '{{"AccessKeyId": "{}", "AccessKeySecret": "{}", "ExpireTimestamp": {}, "More": -{}}}'.format(
+            ID, SECRET, "9" * 9000, "9" * 9000)
+
+        assert parse_secret("app/key", answer(text)) == AccessKey(ID, SECRET)
 
     def test_other_fields_of_the_value_do_not_matter(self):
         data = {"AccessKeyId": ID, "AccessKeySecret": SECRET, "GenerateTimestamp": "x", "More": [1]}
@@ -94,7 +101,9 @@ class TestParsing:
         assert parse_secret("app/key", answer(data)).expires == 1795255200.0
 
     @pytest.mark.parametrize("date", [None, "", "soon", "2026-11-21", True, [], {}, "2026-13-41T10:00:00Z",
-                                      pytest.param(10 ** 400, id="huge")])
+                                      pytest.param(10 ** 400, id="huge"), float("nan"), float("inf"), -float("inf"),
+                                      1e308, -1, 0, 1795255200, "0000-00-00T00:00:00Z", "0001-01-01T00:00:00Z",
+                                      "1970-01-01T00:00:00Z", "99999-01-01T00:00:00Z", 253402300800000, [[]] * 9])
     def test_date_that_is_none_is_no_error(self, date):
         data = {"AccessKeyId": ID, "AccessKeySecret": SECRET, "ExpireTimestamp": date}
 
@@ -104,7 +113,14 @@ class TestParsing:
 
 
 class TestFormatErrors:
-    @pytest.mark.parametrize("secret_type", ["Generic", "Rds", "ECS", "", 5])
+    @pytest.mark.parametrize("secret_type", [5, [SECRET], SECRET, "Generic " + SECRET, "x" * 100])
+    def test_what_is_no_type_is_not_shown(self, secret_type):
+        message = refused(answer(SecretType=secret_type))
+
+        assert "is of another type" in message
+        assert str(secret_type) not in message
+
+    @pytest.mark.parametrize("secret_type", ["Generic", "Rds", "ECS", ""])
     def test_other_type_is_named(self, secret_type):
         message = refused(answer(SecretType=secret_type))
 
@@ -136,6 +152,24 @@ class TestFormatErrors:
     def test_value_that_lacks_a_key_names_it(self, data, field):
         assert "has no {};".format(field) in refused(answer(data))
 
+    @pytest.mark.parametrize("field", ["AccessKeyId", "AccessKeySecret", "SecurityToken"])
+    @pytest.mark.parametrize("character", [
+        "\n", "\r", "\r\nX-Evil: 1", "\x00", "\t", "\x0b", "\x1b", "\x7f", "\x85", "\xa0", "\xe9", "\u2028", "\u5bc6",
+        "\U0001f511", "\ud800"], ids=ascii)
+    def test_character_that_no_header_holds_is_refused(self, field, character):
+        data = {"AccessKeyId": ID, "AccessKeySecret": SECRET, "SecurityToken": TOKEN}
+        data[field] = data[field][:-3] + character + data[field][-3:]
+
+        message = refused(answer(data))
+
+        assert "the {} in the value of secret".format(field) in message
+        assert data[field][:-6] not in message
+
+    @pytest.mark.parametrize("character", ["\x00", "\x1f", "\x7f", "\xa0", "\u3000", "\ufeff"], ids=ascii)
+    @pytest.mark.parametrize("place", ["{1}{0}", "{0}{1}"])
+    def test_at_its_ends_too(self, place, character):
+        refused(answer({"AccessKeyId": place.format(ID, character), "AccessKeySecret": SECRET}))
+
     def test_errors_are_of_the_suite_and_value_errors(self):
         with pytest.raises(ManagedCredentialsError) as caught:
             parse_secret("app/key", {})
@@ -150,8 +184,10 @@ class TestFormatErrors:
         try:
             key = parse_secret("app/key", answer(data))
         except SecretFormatError:
-            complete = [data.get(name) for name in ("AccessKeyId", "AccessKeySecret")]
-            assert not all(isinstance(value, str) and value.strip() for value in complete)
+            parts = [data.get(name) for name in ("AccessKeyId", "AccessKeySecret", "SecurityToken")]
+            texts = [part.strip(" \t\r\n") for part in parts if isinstance(part, str)]
+            assert not all(isinstance(part, str) and part.strip(" \t\r\n") for part in parts[:2]) or not all(
+                " " <= character <= "~" for character in "".join(texts))
         else:
             assert key.access_key_id == data["AccessKeyId"].strip()
             assert key.access_key_secret == data["AccessKeySecret"].strip()

@@ -1,6 +1,7 @@
 """Contracts 2 to 4 for tasks of event loops: one fetch for threads and tasks, no blocked loop, cancellation."""
 
 import asyncio
+import contextlib
 import functools
 import gc
 import subprocess
@@ -12,18 +13,20 @@ import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException
 
 from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, ManagedCredentialsError, ReplayError
-from aliyun_sdk_secretsmanager_common_plugin import flights as flights_module
-from aliyun_sdk_secretsmanager_common_plugin.cache import Cache
-from aliyun_sdk_secretsmanager_common_plugin.flights import Flights, in_event_loop
-from aliyun_sdk_secretsmanager_common_plugin.lease import Lease
+from aliyun_sdk_secretsmanager_common_plugin.keeper import Renewal
+from aliyun_sdk_secretsmanager_common_plugin.runtime import in_event_loop
+from aliyun_sdk_secretsmanager_common_plugin.runtime.workers import IDLE
+from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
 from tests import tasks as event_loops
-from tests.conftest import SECRET
+from tests.conftest import SECRET, wait_until
+from tests.forks import in_child
 from tests.instance import ROOT
+from tests.lease.world import WAITS, A, B, C, Codes, Judge, ServiceError, World
 
-from .fakes import PATIENCE, Gate, Running, Source, key, threads_named
-from .test_lease import WAITS, A, B, C, Codes, Judge, ServiceError, World
+from .fakes import PATIENCE, Gate, Running, Source, key
 
 NAME = "app/key"
+FETCH_THREAD = "managed-credentials-fetch"
 run = functools.partial(event_loops.run, seconds=PATIENCE)
 until = functools.partial(event_loops.until, seconds=PATIENCE)
 
@@ -41,9 +44,13 @@ class Tasks:
         return await (lease or self.world.lease()).call_async(send or self.send, rewind)
 
 
+def account_of(source):
+    return ManagedCredentials(Settings(), source)._account
+
+
 @pytest.fixture
-def world(clock):
-    return World(clock)
+def world(clock, runtime):
+    return World(clock, new_account=lambda source, clock: account_of(source))
 
 
 @pytest.fixture
@@ -70,106 +77,23 @@ def opened(source):
 
 
 @pytest.fixture
-def cache(source, clock):
-    return Cache(source, clock, lambda name, seconds: None, 3600, 10, 2)
-
-
-class TestFlights:
-    def test_call_is_one_for_all_who_await_it(self):
-        gate, flights = Gate("answer"), Flights()
-
-        async def main():
-            joined = [asyncio.ensure_future(flights.join("key", gate)) for _ in range(1000)]
-            await until(gate.entered.is_set)
-            assert len(threads_named("managed-credentials-flight")) == 1
-            gate.open()
-            return await asyncio.gather(*joined)
-
-        assert set(run(main())) == {("answer", None)}
-
-    def test_other_keys_are_other_calls(self):
-        flights = Flights()
-
-        async def main():
-            return await asyncio.gather(*[flights.join(number, lambda: threading.current_thread()) for number in (1, 2)])
-
-        (first, _), (second, _) = run(main())
-        assert first is not second
-
-    def test_next_call_is_made_anew(self):
-        flights, numbers = Flights(), iter(range(10))
-
-        async def main():
-            return [(await flights.join("key", lambda: next(numbers)))[0] for _ in range(3)]
-
-        assert run(main()) == [0, 1, 2]
-
-    def test_error_is_an_outcome(self):
-        async def main():
-            return await Flights().join("key", lambda: 1 / 0)
-
-        outcome, error = run(main())
-        assert outcome is None
-        assert isinstance(error, ZeroDivisionError)
-
-    def test_end_of_the_thread_is_an_outcome_and_the_next_call_is_made_anew(self):
-        flights = Flights()
-
-        async def main():
-            return [await flights.join("key", function) for function in (sys.exit, lambda: 1)]
-
-        (outcome, error), following = run(main())
-        assert outcome is None
-        assert isinstance(error, ManagedCredentialsError) and "SystemExit" in str(error)
-        assert following == (1, None)
-
-    def test_no_thread_to_be_had_is_an_outcome(self, monkeypatch):
-        def start(thread):
-            raise RuntimeError("can't start new thread")
-
-        async def main():
-            flights = Flights()
-            with monkeypatch.context() as patched:
-                patched.setattr(flights_module.threading.Thread, "start", start)
-                outcomes = [await flights.join("key", lambda: 1)]
-            return outcomes + [await flights.join("key", lambda: 2)]
-
-        (_, error), (second, _) = run(main())
-        assert "new thread" in str(error)
-        assert second == 2
-
-    def test_loop_that_closed_meanwhile_is_no_matter(self, caplog):
-        gate, flights = Gate("answer"), Flights()
-
-        async def leave():
-            asyncio.ensure_future(flights.join("key", gate)).cancel()
-            task = asyncio.ensure_future(flights.join("key", gate))
-            await until(gate.entered.is_set)
-            task.cancel()
-
-        run(leave())
-        flight, = threads_named("managed-credentials-flight")
-        gate.open()
-        flight.join(PATIENCE)
-
-        assert not flight.is_alive()
-        assert caplog.records == []
+def account(source, runtime):
+    return account_of(source)
 
 
 class TestRead:
-    def test_of_a_cached_secret_needs_no_thread_and_no_lock(self, cache, monkeypatch):
-        cache.get(NAME)
-        monkeypatch.setattr(cache, "_lock", None)
-        monkeypatch.setattr(cache, "_flights", None)
+    def test_of_a_cached_secret_asks_nobody(self, account, monkeypatch):
+        account.get(NAME)
+        with monkeypatch.context() as patched:
+            patched.setattr(account, "_runtime", None)
+            assert run(account.get_async(NAME)) is A
 
-        assert run(cache.get_async(NAME)) is A
-
-    def test_first_one_happens_once_for_tasks_and_threads_of_all_loops_and_blocks_none(self, cache, source):
+    def test_first_one_happens_once_for_tasks_and_threads_of_all_loops_and_blocks_none(self, account, source):
         gate = source.answer = Gate(A)
         entered = []
 
         async def main():
-            readers = [asyncio.ensure_future(cache.get_async(NAME)) for _ in range(100)]
+            readers = [asyncio.ensure_future(account.get_async(NAME)) for _ in range(100)]
             await until(gate.entered.is_set)
             entered.append(True)
             await until(lambda: len(entered) == 3)  # each loop runs on while the fetch hangs
@@ -177,30 +101,30 @@ class TestRead:
             return await asyncio.gather(*readers)
 
         loops = [Running(lambda: run(main())) for _ in range(3)]
-        thread = Running(lambda: cache.get(NAME))
+        thread = Running(lambda: account.get(NAME))
 
         assert thread.result() is A
         assert all(one is A for loop in loops for one in loop.result())
         assert len(source.asked) == 1
 
-    def test_of_several_secrets_at_once_gives_each_its_own_key(self, cache, source, opened):
+    def test_of_several_secrets_at_once_gives_each_its_own_key(self, account, source, opened):
         async def main():
-            cache.read_ahead("a")
-            cache.read_ahead("b")
+            account.begin_first_read("a")
+            account.begin_first_read("b")
             await until(lambda: len(source.asked) == 2)
-            reading = [asyncio.ensure_future(cache.get_async(name)) for name in "abc"]
+            reading = [asyncio.ensure_future(account.get_async(name)) for name in "abc"]
             await until(lambda: len(source.asked) == 3)
             opened.set()
             return await asyncio.gather(*reading)
 
         assert run(main()) == [key("a"), key("b"), key("c")]
 
-    def test_cancelled_task_leaves_at_once_and_the_others_get_the_answer(self, cache, source):
+    def test_cancelled_task_leaves_at_once_and_the_others_get_the_answer(self, account, source):
         gate = source.answer = Gate(A)
 
         async def main():
-            first = asyncio.ensure_future(cache.get_async(NAME))
-            second = asyncio.ensure_future(cache.get_async(NAME))
+            first = asyncio.ensure_future(account.get_async(NAME))
+            second = asyncio.ensure_future(account.get_async(NAME))
             await until(gate.entered.is_set)
             first.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -211,51 +135,108 @@ class TestRead:
         assert run(main()) is A
         assert len(source.asked) == 1
 
-    def test_answer_is_kept_when_all_who_asked_were_cancelled(self, cache, source):
+    def test_answer_is_kept_when_all_who_asked_were_cancelled(self, account, source):
         gate = source.answer = Gate(A)
 
         async def main():
-            task = asyncio.ensure_future(cache.get_async(NAME))
+            task = asyncio.ensure_future(account.get_async(NAME))
             await until(gate.entered.is_set)
             task.cancel()
 
         run(main())
         gate.open()
 
-        assert cache.get(NAME) is A
+        assert account.get(NAME) is A
         assert len(source.asked) == 1
 
-    def test_each_task_raises_an_error_of_its_own(self, cache, source):
-        source.answer = ClientException("SDK.HttpError", "no answer")
+    def test_loop_that_closed_meanwhile_is_no_matter_and_not_kept(self, account, source, caplog):
+        gate = source.answer = Gate(A)
+        loops = []
+
+        def new_loop():
+            loop = asyncio.new_event_loop()
+            loops.append(weakref.ref(loop))
+            return loop
+
+        async def leave():
+            task = asyncio.ensure_future(account.get_async(NAME))
+            await until(gate.entered.is_set)
+            task.cancel()
+
+        event_loops.run(leave(), new_loop, PATIENCE)
+        gate.open()
+
+        assert account.get(NAME) is A
+        gc.collect()
+        assert [loop() for loop in loops] == [None]
+        assert caplog.records == []
+
+    def test_each_task_raises_an_error_of_its_own(self, account, source):
+        source.answer = ClientException("Own.Code", "no answer")
+        account._delays = lambda: ()
 
         async def main():
-            readers = [cache.get_async(NAME) for _ in range(10)]
+            readers = [account.get_async(NAME) for _ in range(10)]
             return await asyncio.gather(*readers, return_exceptions=True)
 
         errors = run(main())
-        assert {error.error_code for error in errors} == {"SDK.HttpError"}
+        assert {error.error_code for error in errors} == {"Own.Code"}
         assert len({id(error) for error in errors}) == 10
         assert len(source.asked) == 1
 
-    def test_ahead_does_not_wait(self, cache, source):
+    def test_fetch_that_ends_its_thread_is_an_error_and_the_next_one_is_made_anew(self, account, source, clock):
+        def answer(asked):
+            raise SystemExit(1)
+
+        source.answer = answer
+        with pytest.raises(ManagedCredentialsError, match="SystemExit"):
+            run(account.get_async(NAME))
+        source.answer = A
+        clock.advance(1)
+
+        assert run(account.get_async(NAME)) is A
+
+    def test_is_over_at_its_deadline_though_nobody_answers(self, account, source, runtime, clock):
         gate = source.answer = Gate(A)
-        cache.read_ahead(NAME)
-        gate.wait_entered()
-        assert cache.current(NAME) is None
+
+        async def main():
+            reading = asyncio.ensure_future(account.get_async(NAME))
+            await until(gate.entered.is_set)
+            clock.advance(60)
+            runtime.wake()
+            with pytest.raises(ClientException, match="no answer within"):
+                await reading
+
+        run(main())
         gate.open()
 
-        assert run(cache.get_async(NAME)) is A
+    def test_where_no_thread_can_be_had_is_an_error_of_its_own_within_its_time(self, account, no_threads, clock):
+        account._delays = lambda: ()
+
+        with pytest.raises(ClientException, match="new thread"):
+            run(account.get_async(NAME))
+
+    def test_ahead_does_not_wait(self, account, source):
+        gate = source.answer = Gate(A)
+        account.begin_first_read(NAME)
+        gate.wait_entered()
+        assert account.published_key(NAME) is None
+        gate.open()
+
+        assert run(account.get_async(NAME)) is A
         assert len(source.asked) == 1
 
-    def test_after_a_fork_nothing_is_awaited_of_the_parents_threads(self, cache, source):
+    def test_after_a_fork_nothing_is_awaited_of_the_parents_threads(self, account, source, runtime):
         gate = source.answer = Gate(A)
-        cache.read_ahead(NAME)
+        account.begin_first_read(NAME)
         gate.wait_entered()
-        source.answer = B
 
-        cache.after_fork_in_child()
+        def child():
+            runtime.check_process()  # as clients do where there are no hooks
+            source.answer = B
+            return run(account.get_async(NAME))
 
-        assert run(cache.get_async(NAME)) is B
+        assert in_child(child) == B
         gate.open()
 
 
@@ -267,7 +248,7 @@ class TestRenewAndReplay:
         assert run(tasks.call()) == ("answer", None)
         assert world.sent() == [A, B]
 
-    def test_thousand_tasks_need_one_renewal_and_one_thread(self, world, tasks, monkeypatch):
+    def test_thousand_tasks_need_one_renewal_and_no_thread_of_their_own(self, world, tasks, monkeypatch):
         world.rotate(B)
         world.accepts = {B}
         lease = world.lease()
@@ -285,23 +266,24 @@ class TestRenewAndReplay:
 
         assert run(main()) == [("answer", None)] * 1000
         assert len(world.source.asked) == 2
-        assert len([thread for thread in started if thread.name == "managed-credentials-flight"]) == 1
+        assert [thread.name for thread in started if thread.name != FETCH_THREAD] == []
 
-    def test_renewals_of_several_secrets_at_once_give_each_its_own_key(self, cache, source, opened):
+    def test_renewals_of_several_secrets_at_once_give_each_its_own_key(self, account, source, opened):
         async def main():
-            renewing = [asyncio.ensure_future(cache.renewal_async(name, A)) for name in "abc"]  # none was read yet
+            renewing = [asyncio.ensure_future(account.renew_async(name, A)) for name in "abc"]  # none was read yet
             await until(lambda: len(source.asked) == 3)
             opened.set()
             return await asyncio.gather(*renewing)
 
         assert [renewal.key for renewal in run(main())] == [key("a"), key("b"), key("c")]
 
-    def test_renewal_in_a_cool_down_needs_no_thread(self, cache, monkeypatch):
-        cache.get(NAME)
-        assert run(cache.renewal_async(NAME, A)).key is None
-        monkeypatch.setattr(cache, "_flights", None)
+    def test_renewal_in_a_cool_down_asks_nobody(self, account, source, monkeypatch):
+        account.get(NAME)
+        assert run(account.renew_async(NAME, A)).key is None
+        monkeypatch.setattr(account, "_await", None)
 
-        assert run(cache.renewal_async(NAME, A)) == (None, None, None)
+        assert run(account.renew_async(NAME, A)) == Renewal(None)
+        assert len(source.asked) == 2
 
     def test_renewal_that_hangs_blocks_no_loop_and_survives_cancellation(self, world, tasks):
         world.rotate(B)
@@ -376,14 +358,14 @@ class TestRenewAndReplay:
         assert error is world.errors[0]
         assert error.__cause__.error_code == "SDK.HttpError"
 
-    def test_no_thread_for_the_renewal_is_the_cause(self, world, tasks, monkeypatch):
+    def test_no_thread_for_the_renewal_is_the_cause(self, world, tasks, runtime, request):
         world.rotate(B)
         world.accepts = set()
-
-        def start(thread):
-            raise RuntimeError("can't start new thread")
-
-        monkeypatch.setattr(flights_module.threading.Thread, "start", start)
+        wait_until(lambda: runtime.workers.wake_at() is not None)
+        world.clock.advance(IDLE)
+        runtime.wake()
+        wait_until(lambda: runtime.workers.wake_at() is None)
+        request.getfixturevalue("no_threads")
 
         _, error = run(tasks.call())
 
@@ -400,7 +382,7 @@ class TestRenewAndReplay:
         assert isinstance(error.__cause__, ReplayError)
 
     def test_task_cancelled_while_it_sends_is_cancelled_and_not_judged(self, world):
-        world.cache.get(NAME)
+        world.account.get(NAME)
         judge = Judge()
 
         async def send(key):
@@ -454,7 +436,7 @@ class TestRenewAndReplay:
         reference = weakref.ref(body)
         world.rotate(B)
         world.accepts = set()
-        lease = Lease(NAME, world.cache, world.clock, Codes(), lambda: None)
+        lease = world.lease()
 
         async def send(one, body):
             raise ServiceError("InvalidAccessKeyId")
@@ -520,7 +502,7 @@ class TestFacade:
     def test_programs_without_a_loop_import_nothing_of_it(self):
         program = (
             "import sys, aliyun_sdk_secretsmanager_sdk_core_plugin, aliyun_sdk_secretsmanager_oss_plugin\n"
-            "from aliyun_sdk_secretsmanager_common_plugin.flights import in_event_loop\n"
+            "from aliyun_sdk_secretsmanager_common_plugin.runtime import in_event_loop\n"
             "assert not in_event_loop()\n"
             "print([name for name in ('asyncio', 'concurrent.futures', 'aiohttp') if name in sys.modules])"
         )
@@ -553,3 +535,75 @@ class TestLoopsOfOthers:
 
         assert answers == [[("answer", None)] * 50] * 4
         assert len(world.source.asked) == 2
+
+
+def in_a_callback(coroutine):
+    """Drive a coroutine in a loop that runs, but in no task."""
+    outcome = []
+
+    def drive():
+        try:
+            outcome.append(event_loops.drive(coroutine))
+        except BaseException as error:
+            outcome.append(error)
+
+    async def main():
+        asyncio.get_event_loop().call_soon(drive)
+        await until(lambda: outcome)
+
+    run(main())
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
+
+
+def under_trio(coroutine):
+    trio = pytest.importorskip("trio")
+
+    async def main():
+        return await coroutine
+
+    return trio.run(main)
+
+
+def under_trio_as_a_guest(coroutine):
+    trio = pytest.importorskip("trio")
+
+    async def awaited():
+        return await coroutine
+
+    async def main():
+        loop, ended = asyncio.get_event_loop(), asyncio.Event()
+        outcomes = []
+
+        def done(outcome):
+            outcomes.append(outcome)
+            ended.set()
+
+        trio.lowlevel.start_guest_run(
+            awaited, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=done)
+        await ended.wait()
+        return outcomes[0].unwrap()
+
+    return run(main())
+
+
+@pytest.mark.parametrize("drive", [event_loops.drive, in_a_callback, under_trio, under_trio_as_a_guest],
+                         ids=["no loop", "no task", "trio", "trio in a loop"])
+@pytest.mark.parametrize("begin", [
+    lambda credentials, lease, send: credentials.get_async(SECRET),
+    lambda credentials, lease, send: credentials.renew_async(SECRET, lease.access_key()),
+    lambda credentials, lease, send: lease.access_key_async(),
+    lambda credentials, lease, send: lease.call_async(send, lambda: None),
+    lambda credentials, lease, send: lease.replay_async(send),
+], ids=["get_async", "renew_async", "access_key_async", "call_async", "replay_async"])
+class TestOutsideOfAsyncio:
+    def test_error_says_what_is_supported(self, credentials, begin, drive):
+        async def send(pull):
+            raise AssertionError("it was sent")
+
+        client = Tasks(None)  # whatever can be referred to weakly
+        with contextlib.closing(credentials.lease(client, SECRET, Judge(), lambda client: None)) as lease:
+            lease.access_key()  # a key that is there is no reason to go on
+            with pytest.raises(ManagedCredentialsError, match="a task of asyncio"):
+                drive(begin(credentials, lease, send))

@@ -1,5 +1,6 @@
-"""Bodies of which the reading is awaited: whole again, or not at all. The others are in tests/oss/test_bodies.py."""
+"""Asynchronous bodies and unusual files: each is replayed as a whole or not at all. Other bodies are in tests/oss."""
 
+import array
 import asyncio
 import io
 
@@ -12,7 +13,7 @@ CONTENT = bytes(bytearray(range(256)))
 
 
 class Stream:
-    """As ``aiofiles`` has them: everything is to be awaited, ``seek`` and ``tell``, too."""
+    """A file as ``aiofiles`` opens it: all methods are asynchronous, ``seek`` and ``tell`` as well."""
 
     def __init__(self, content=CONTENT):
         self._file = io.BytesIO(content)
@@ -33,7 +34,7 @@ def unfinished_tasks(loop):
 
 
 def run(coroutine):
-    """Run a coroutine in an event loop of its own; no task may be left."""
+    """Run a coroutine in a new event loop, and check that no task is left."""
     loop = asyncio.new_event_loop()
     try:
         result = loop.run_until_complete(coroutine)
@@ -96,7 +97,7 @@ def test_stream_that_is_larger_than_what_is_kept_is_lost():
 
 
 class Pieces:
-    """What ``async for`` reads, each piece when it is let go."""
+    """An asynchronous iterable. Each piece waits for ``free``, if that is set."""
 
     def __init__(self, content=CONTENT):
         self._pieces = [content[at:at + 7] for at in range(0, len(content), 7)]
@@ -184,7 +185,7 @@ def test_pieces_that_are_larger_than_what_is_kept_are_lost():
 
 
 class TestGenerator:
-    """It is at home in one task and one context, as without a tape, whatever becomes of the attempts."""
+    """A generator runs in one task and one context, as it does without a tape, however the attempts end."""
 
     def test_finds_itself_in_one_task_and_context(self):
         variable = pytest.importorskip("contextvars").ContextVar("variable", default=None)
@@ -259,3 +260,161 @@ class TestGenerator:
             body.close()
 
         run(attempts())
+
+
+class Odd:
+    """A file with unusual methods: ``methods`` says what they return or raise instead."""
+
+    def __init__(self, **methods):
+        self._file = io.BytesIO(b"-----" + CONTENT)
+        self._file.seek(5)
+        self._methods = methods
+
+    def _do(self, name, *args):
+        if name not in self._methods:
+            return getattr(self._file, name)(*args)
+        odd = self._methods[name]
+        if isinstance(odd, type):
+            raise odd("the body's own")
+        return odd(*args) if callable(odd) else odd
+
+    def read(self, *args):
+        return self._do("read", *args)
+
+    def seek(self, *args):
+        return self._do("seek", *args)
+
+    def tell(self):
+        return self._do("tell")
+
+    def seekable(self):
+        return self._do("seekable")
+
+
+RAISED = [OSError, io.UnsupportedOperation, ValueError, AttributeError, TypeError, RuntimeError]
+
+
+class TestOddFile:
+    """An unusual file is replayed as a whole, or not sent again."""
+
+    @pytest.mark.parametrize("tell", RAISED + [None, "5", 5.5, object()])
+    def test_whose_tell_says_nothing_is_brought_back_by_what_seek_says(self, tell):
+        file = Odd(tell=tell)
+        body = ReplayableBody(file, 16, 1024)
+
+        assert body.data is file
+        for _ in range(2):
+            assert body.data.read() == CONTENT
+            assert body.rewind() is None
+
+    @pytest.mark.parametrize("seek", RAISED + [lambda *args: int("x")])
+    @pytest.mark.parametrize("tell", [ValueError, lambda: 5], ids=["tell fails", "tell works"])
+    def test_that_cannot_seek_is_kept(self, seek, tell):
+        body = ReplayableBody(Odd(seek=seek, tell=tell), 16, 1024)
+
+        for _ in range(2):
+            assert body.data.read() == CONTENT
+            assert body.rewind() is None
+
+    @pytest.mark.parametrize("seekable", [False, None, 0] + RAISED)
+    def test_that_says_that_it_cannot_seek_is_kept(self, seekable):
+        body = ReplayableBody(Odd(seekable=seekable), 16, 1024)
+
+        for _ in range(2):
+            assert body.data.read() == CONTENT
+            assert body.rewind() is None
+
+    def test_that_only_says_to_have_sought_is_not_sent_again(self):
+        body = ReplayableBody(Odd(seek=lambda *args: 5), 16, 1024)
+        body.data.read(9)
+
+        assert "did not bring it back" in str(body.rewind())
+
+    @pytest.mark.parametrize("tell", [ValueError, lambda: 0, lambda: 5])
+    @pytest.mark.parametrize("read", [0, 9, 999])
+    def test_whose_methods_do_nothing_is_not_sent_again(self, tell, read):
+        body = ReplayableBody(Odd(seek=lambda *args: 0, tell=tell), 16, 1024)
+        body.data.read(read)
+
+        assert isinstance(body.rewind(), ReplayError)
+
+    @pytest.mark.parametrize("content", [b"", b"x", CONTENT], ids=len)
+    def test_of_which_nothing_was_read_is_where_it_was(self, content):
+        body = ReplayableBody(io.BytesIO(content), 16, 1024)
+
+        assert body.rewind() is None
+        assert body.data.read() == content
+
+    @pytest.mark.parametrize("error", RAISED)
+    def test_that_cannot_seek_back_is_not_sent_again(self, error):
+        file = Odd()
+        body = ReplayableBody(file, 16, 1024)
+        body.data.read(9)
+        file._methods["seek"] = error
+
+        failure = body.rewind()
+
+        assert isinstance(failure, ReplayError)
+        assert isinstance(failure.__cause__, error)
+
+    def test_that_is_closed_meanwhile_is_not_sent_again(self):
+        file = io.BytesIO(CONTENT)
+        body = ReplayableBody(file, 16, 1024)
+        file.close()
+
+        assert isinstance(body.rewind(), ReplayError)
+
+    @pytest.mark.parametrize("end", [None, b"", ""], ids=repr)
+    def test_ends_as_it_will(self, end):
+        pieces = [CONTENT, end] * 3
+        body = ReplayableBody(Odd(seekable=False, read=lambda *args: pieces.pop(0)), 16, 1024)
+
+        assert body.data.read(1000) == CONTENT
+        assert not body.data.read(1000)
+
+    @pytest.mark.parametrize("piece", [bytearray(b"ab"), memoryview(b"ab"), memoryview(b"a-b-")[::2]], ids=type)
+    def test_that_gives_other_bytes_gives_them_again(self, piece):
+        pieces = [piece, b""]
+        body = ReplayableBody(Odd(seekable=False, read=lambda *args: pieces.pop(0)), 16, 1024)
+        assert body.data.read(1000) is piece
+
+        lost = body.rewind()
+
+        assert isinstance(lost, ReplayError) if lost else body.data.read(2) == b"ab"
+
+    def test_whose_pieces_are_none_of_bytes_is_sent_once(self):
+        piece = object()
+        body = ReplayableBody(Odd(seekable=False, read=lambda *args: piece), 16, 1024)
+
+        assert body.data.read(1000) is piece
+        assert "could not be kept" in str(body.rewind())
+
+    @pytest.mark.parametrize("arguments", [(), (None,), (-1,), (7,)], ids=str)
+    def test_is_read_as_the_sdk_reads_it(self, arguments):
+        seen = []
+        body = ReplayableBody(Odd(seekable=False, read=lambda *args: seen.append(args) or b""), 16, 1024)
+
+        body.data.read(*arguments)
+
+        assert seen == [arguments]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 10, 256])
+@pytest.mark.parametrize("amount", [None, 1, 11, 256, 300])
+def test_read_of_a_replay_is_no_shorter_than_the_first(kept, amount):
+    """SDKs that know the length of a body take a short read for the end."""
+    body = ReplayableBody(Odd(seekable=False), 16, 1024)
+    body.data.read(kept)
+    body.rewind()
+
+    assert body.data.read(amount) == CONTENT[:amount]
+    assert body.data.read() == (b"" if amount is None else CONTENT[amount:])
+
+
+@pytest.mark.parametrize("whole", [
+    [b"a", b"b"], (b"a",), {"a": "b"}, array.array("b", [1, 2]), memoryview(b"ab")], ids=type)
+def test_what_sending_leaves_as_it_was_is_sent_again_as_it_is(whole):
+    body = ReplayableBody(whole, 16, 1024)
+
+    assert body.data is whole
+    assert body.rewind() is None

@@ -1,4 +1,4 @@
-"""The file of a client key: what it holds, and what is said where it does not open."""
+"""The file of a client key: what it holds, and the errors where it cannot be opened."""
 
 import base64
 import datetime
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_der_private_key, pkcs12
 
 from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError
-from aliyun_sdk_secretsmanager_common_plugin.client_key import load_client_key
+from aliyun_sdk_secretsmanager_common_plugin.identities.client_key import load_client_key
 from aliyun_sdk_secretsmanager_common_plugin.settings import ClientKeySettings
 
 from .fakes import everything_in
@@ -41,7 +41,7 @@ def archive(private_key, ends=NOW + datetime.timedelta(days=1)):
 
 @pytest.fixture
 def write(tmp_path):
-    """Write a client key file: of text, or of a document with changes; None takes a field out. Return its settings."""
+    """Write a client key file, from text or a document with changes, and return its settings. None removes a field."""
 
     def write_file(text=None, data=b"", password=PASSWORD, **changes):
         document = dict({"KeyId": "KAAP.1", "PrivateKeyData": base64.b64encode(data).decode("ascii")}, **changes)
@@ -113,6 +113,41 @@ def test_no_such_file(tmp_path, refused):
     assert "No such file" in refused(ClientKeySettings(str(tmp_path / "key.json"), PASSWORD))
 
 
+def test_directory_or_device(tmp_path, refused):
+    (tmp_path / "key.json").mkdir()
+
+    assert "Is a directory; name the file in it" in refused(ClientKeySettings(str(tmp_path / "key.json"), PASSWORD))
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800", "/{0}", "no/such/directory/{0}", "{0}/key.json"])
+def test_path_that_may_be_a_password_is_not_shown(path):
+    with pytest.raises(ConfigurationError) as caught:
+        load_client_key(ClientKeySettings(path.format(PASSWORD), PASSWORD))
+
+    assert PASSWORD not in everything_in(caught.value)
+    assert "a path of {} characters".format(len(path.format(PASSWORD))) in str(caught.value)
+
+
+def test_byte_order_mark_is_skipped(write, private_key):
+    settings = write(data=archive(private_key))
+    with open(settings.key_file, "rb") as file:
+        document = file.read()
+
+    assert load_client_key(write(b"\xef\xbb\xbf" + document)).key_id == "KAAP.1"
+
+
+@pytest.mark.parametrize("changes", [{"KeyId": "<client key id>"}, {"PrivateKeyData": "<private key data>"}])
+def test_placeholder_that_was_left(write, refused, changes):
+    assert "still has a placeholder" in refused(write(data=b"x", **changes))
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_password_in_quotes_gets_a_hint(write, refused, private_key, quote):
+    message = refused(write(data=archive(private_key), password=quote + PASSWORD + quote))
+
+    assert "the password does not open it; " in message and "take away its quotes" in message
+
+
 @pytest.mark.parametrize("text", [b"", b"no JSON", b"[1]", b"null", b"\xff\xfe", b"{" * 100000])
 def test_no_json_object(write, refused, text):
     assert "is no JSON object" in refused(write(text))
@@ -121,6 +156,16 @@ def test_no_json_object(write, refused, text):
 @pytest.mark.parametrize("changes", [{"KeyId": None}, {"PrivateKeyData": None}, {"KeyId": 5}, {"PrivateKeyData": []}])
 def test_json_without_the_fields(write, refused, changes):
     assert 'no "KeyId" and "PrivateKeyData"' in refused(write(data=b"x", **changes))
+
+
+@pytest.mark.parametrize("key_id", ["KAAP.1\r\nX-Evil: 1", "KAAP.\x00", "KAAP.\u5bc6"], ids=ascii)
+def test_id_that_no_header_holds(write, refused, private_key, key_id):
+    assert '"KeyId" has a line end' in refused(write(data=archive(private_key), KeyId=key_id))
+
+
+def test_name_that_no_file_can_have(tmp_path):
+    with pytest.raises(ConfigurationError, match="the client key file .*: cannot be read: that is no path"):
+        load_client_key(ClientKeySettings(str(tmp_path / "key.json") + "\x00", PASSWORD))
 
 
 @pytest.mark.parametrize("data", ["", "not Base64 !", base64.b64encode(b"no archive").decode("ascii"),

@@ -1,15 +1,19 @@
-"""The shared gateway over real HTTPS: what a fault of Secrets Manager looks like to who reads a secret."""
+"""The shared gateway over real HTTPS: answers, certificates, and the errors that faults lead to."""
 
+import base64
 import http.client
 import io
 import json
 import logging
 import socket
+import ssl
+import sys
 import threading
 import time
 from urllib.parse import quote
 
 import pytest
+import trustme
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 from aliyunsdkcore.profile import region_provider
 
@@ -19,11 +23,24 @@ from aliyun_sdk_secretsmanager_common_plugin import (
     SecretFormatError,
     __version__,
 )
-from aliyun_sdk_secretsmanager_common_plugin.gateways import SharedGateway, UnreadableAnswer, UntrustedGateway
-from aliyun_sdk_secretsmanager_common_plugin.identities import identity_of
-from aliyun_sdk_secretsmanager_common_plugin.settings import IdentitySettings, SharedGatewaySettings, load_settings
+from aliyun_sdk_secretsmanager_common_plugin.identities import configured_identity
+from aliyun_sdk_secretsmanager_common_plugin.secrecy import mask_access_key_id
+from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.connections import Connections
+from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.gateways import (
+    SharedGateway,
+    UnreadableAnswer,
+    UntrustedGateway,
+)
+from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.tls import Tls
+from aliyun_sdk_secretsmanager_common_plugin.settings import (
+    IdentitySettings,
+    SharedGatewaySettings,
+    load_settings,
+)
 from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
 from tests.conftest import SECRET
+from tests.proxies import Proxy, SocksProxy
+from tests.raw_answers import BROKEN, RawAnswer
 
 from .fakes import everything_in
 
@@ -31,7 +48,7 @@ from .fakes import everything_in
 @pytest.fixture
 def make_gateway(cloud):
     def make(ca_file="the cloud's", endpoint=None):
-        identity = identity_of(IdentitySettings("ak", cloud.identity.access_key_id, cloud.identity.access_key_secret))
+        identity = configured_identity(IdentitySettings("ak", cloud.identity.access_key_id, cloud.identity.access_key_secret))
         ca_file = cloud.ca_file if ca_file == "the cloud's" else ca_file
         return SharedGateway(
             SharedGatewaySettings("cn-hangzhou", endpoint or cloud.gateway_endpoint("cn-hangzhou"), ca_file), identity)
@@ -40,7 +57,7 @@ def make_gateway(cloud):
 
 
 def with_answer(answer):
-    """Return a constructor of HTTPResponse that reads ``answer`` instead of what came."""
+    """Return a constructor of HTTPResponse that reads ``answer`` instead of the real one."""
     construct = http.client.HTTPResponse.__init__
 
     def constructor(self, *arguments, **options):
@@ -70,31 +87,26 @@ class TestAnswer:
 
         assert gateway.get_secret_value("a/b c+\u4f60&=%", 5)["SecretName"] == "a/b c+\u4f60&=%"
 
-    def test_calls_carry_the_user_agent(self, cloud, gateway, monkeypatch):
-        import requests
+    @pytest.fixture
+    def sent(self, monkeypatch):
+        """What is sent, before it is encrypted."""
+        sent, send = [], http.client.HTTPConnection.send
+        monkeypatch.setattr(http.client.HTTPConnection, "send", lambda self, data: (sent.append(data), send(self, data)))
+        return sent
 
-        sent = []
-        send = requests.adapters.HTTPAdapter.send
-        monkeypatch.setattr(requests.adapters.HTTPAdapter, "send",
-                            lambda self, request, **options: sent.append(request) or send(self, request, **options))
-
+    def test_calls_carry_the_user_agent(self, cloud, gateway, sent):
         gateway.get_secret_value(SECRET, 5)
 
-        assert sent[0].headers["User-Agent"] == "aliyun-sdk-managed-credentials-providers-python/" + __version__
+        agent = "\r\nUser-Agent: aliyun-sdk-managed-credentials-providers-python/{}\r\n".format(__version__)
+        assert agent.encode("ascii") in sent[0]
 
-    def test_no_credentials_of_netrc_are_sent(self, cloud, gateway, monkeypatch, tmp_path):
-        import requests
-
+    def test_no_credentials_of_netrc_are_sent(self, cloud, gateway, monkeypatch, tmp_path, sent):
         (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password netrc-password")
         monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-        sent = []
-        send = requests.adapters.HTTPAdapter.send
-        monkeypatch.setattr(requests.adapters.HTTPAdapter, "send",
-                            lambda self, request, **options: sent.append(request) or send(self, request, **options))
 
         gateway.get_secret_value(SECRET, 5)
 
-        assert "Authorization" not in sent[0].headers
+        assert b"\r\nauthorization:" not in sent[0].lower()
 
     def test_process_wide_endpoints_of_the_sdk_do_not_redirect_it(self, gateway):
         from aliyunsdkcore.endpoint.default_endpoint_resolver import DefaultEndpointResolver
@@ -162,7 +174,102 @@ class TestTls:
         with pytest.raises(ClientException, match="not trusted"), ManagedCredentials(load_settings(without_ca_file)) as credentials:
             credentials.get(SECRET)
 
-        assert time.monotonic() - started < 9  # of 10
+        assert time.monotonic() - started < 9  # of fetch_timeout, 10 s
+
+
+class TestProxies:
+    @pytest.fixture
+    def through(self, monkeypatch):
+        """Make a proxy the environment's; close it afterwards."""
+        made = []
+
+        def through(proxy, url="{0.url}"):
+            made.append(proxy)
+            monkeypatch.setenv("HTTPS_PROXY", url.format(proxy))
+            monkeypatch.setenv("NO_PROXY", "")
+            monkeypatch.setenv("no_proxy", "")
+            return proxy
+
+        yield through
+        for proxy in made:
+            proxy.close()
+
+    @pytest.mark.parametrize("url", ["{0.url}", "{0.address}"], ids=["URL", "host and port"])
+    def test_of_http_open_a_tunnel(self, cloud, gateway, through, url):
+        proxy = through(Proxy(), url)
+
+        assert gateway.get_secret_value(SECRET, 5)["SecretName"] == SECRET
+        assert proxy.heads[0].startswith("CONNECT {} HTTP/1".format(gateway.endpoint))
+        assert "Authorization" not in proxy.heads[0]
+
+    def test_get_the_user_and_password_of_their_url(self, gateway, through):
+        proxy = through(Proxy(), "http://me:p%40ss@{0.address}")
+
+        assert gateway.get_secret_value(SECRET, 5)["SecretName"] == SECRET
+        said = [line for line in proxy.heads[0].splitlines() if line.lower().startswith("proxy-authorization: ")]
+        assert said[0].split(" ", 1)[1] == "Basic " + base64.b64encode(b"me:p@ss").decode("ascii")
+
+    @pytest.mark.parametrize("is_trusted", [True, False], ids=["trusted", "untrusted"])
+    def test_of_https_open_one_within_their_connection(self, cloud, gateway, through, tmp_path, is_trusted):
+        """The gateway's CAs are those of the proxy, too."""
+        authority = trustme.CA()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        proxy = through(Proxy(context))
+        connections = Connections()
+        if is_trusted:
+            with open(cloud.ca_file, "rb") as file:
+                (tmp_path / "both.pem").write_bytes(file.read() + authority.cert_pem.bytes())
+            gateway.tls = Tls(str(tmp_path / "both.pem"))
+            for _ in range(2):
+                assert gateway.get_secret_value(SECRET, 5, connections)["SecretName"] == SECRET
+        else:
+            with pytest.raises(UntrustedGateway):
+                gateway.get_secret_value(SECRET, 5, connections)
+        connections.close()
+
+        assert len(proxy.heads) == is_trusted
+
+    def test_of_socks_open_one(self, gateway, through):
+        proxy = through(SocksProxy(), "socks5://me:password@{0.address}")
+
+        assert gateway.get_secret_value(SECRET, 5)["SecretName"] == SECRET
+        assert proxy.heads == ["me:password"]
+
+    def test_of_socks_say_what_they_need(self, gateway, through, monkeypatch):
+        through(SocksProxy())
+        monkeypatch.setitem(sys.modules, "socks", None)
+
+        with pytest.raises(ClientException, match="needs PySocks: pip install pysocks"):
+            gateway.get_secret_value(SECRET, 5)
+
+    def test_that_refuse_is_said_without_their_words(self, gateway, through):
+        class Refusing(Proxy):
+            def open(self, sock):
+                self.read_head(sock)
+                sock.sendall(b"HTTP/1.1 407 you said: secret-password\r\n\r\n")
+
+        through(Refusing(), "http://me:secret-password@{0.address}")
+
+        with pytest.raises(ClientException, match="the proxy opens no tunnel, HTTP status 407") as caught:
+            gateway.get_secret_value(SECRET, 5)
+        assert "secret-password" not in everything_in(caught.value)
+
+    def test_are_asked_for_a_host_of_ipv6_in_brackets(self, make_gateway, through):
+        proxy = through(Proxy())
+
+        with pytest.raises(ClientException):
+            make_gateway(endpoint="[::1]:9").get_secret_value(SECRET, 5)
+        assert proxy.heads[0].startswith("CONNECT [::1]:9 HTTP/1")
+
+    @pytest.mark.parametrize("hosts", ["127.0.0.1", "localhost,127.0.0.0/8", "*"])
+    def test_are_left_out_for_the_hosts_of_no_proxy(self, gateway, through, monkeypatch, hosts):
+        proxy = through(Proxy())
+        monkeypatch.setenv("NO_PROXY", hosts)
+        monkeypatch.setenv("no_proxy", hosts)
+
+        assert gateway.get_secret_value(SECRET, 5)["SecretName"] == SECRET
+        assert proxy.heads == []
 
 
 class TestErrors:
@@ -187,7 +294,7 @@ class TestErrors:
             gateway.get_secret_value(SECRET, 5)
 
     def test_unknown_identity_says_what_to_check(self, cloud):
-        identity = identity_of(IdentitySettings("ak", "LTAIunknownunknown00", "x" * 30))
+        identity = configured_identity(IdentitySettings("ak", "LTAIunknownunknown00", "x" * 30))
         gateway = SharedGateway(
             SharedGatewaySettings("cn-hangzhou", cloud.gateway_endpoint("cn-hangzhou"), cloud.ca_file), identity)
 
@@ -196,8 +303,14 @@ class TestErrors:
 
     @pytest.mark.parametrize("fault", [
         Fault.html(), Fault.html(status=502), Fault.body(b"[]"), Fault.body(b'{"RequestId": "x"}'),
-        Fault.body(b"\xff\xfe"), Fault.body(b""), Fault.body(b"[" * 100000),
-    ], ids=["html", "html 502", "list", "no SecretData", "no text", "empty", "deep"])
+        Fault.body(b"\xff\xfe"), Fault.body(b""), Fault.body(b"[" * 100000), Fault.body(b'{"SecretData": 5}'),
+        Fault.body(b'{"SecretData": {"AccessKeyId": "x"}}'), Fault.body(b'{"SecretData": null}'),
+        Fault.body(b'{"SecretData": ""}'), Fault.body(b'{"SecretData": "{}", "SecretType": []}'),
+        Fault.body(b'{"SecretData": "{}", "VersionId": {}}'), Fault.body(b'{"Message": "x"}', status=400),
+        Fault.body(b'{"Code": 5}', status=403), Fault.body(b'{"Code": null}', status=404),
+        Fault.body(b'{"Code": ""}', status=400),
+    ], ids=["html", "html 502", "list", "no SecretData", "no text", "empty", "deep", "number", "object", "null",
+            "empty SecretData", "no type", "no version", "no code", "code of a number", "null code", "empty code"])
     def test_what_is_no_answer_of_secrets_manager_says_so(self, cloud, gateway, fault):
         cloud.inject("secrets_manager", fault)
 
@@ -240,7 +353,7 @@ class TestErrors:
         token = temporary.security_token
         gateway = SharedGateway(
             SharedGatewaySettings("cn-hangzhou", cloud.gateway_endpoint("cn-hangzhou"), cloud.ca_file),
-            identity_of(IdentitySettings("sts_token", *temporary)))
+            configured_identity(IdentitySettings("sts_token", *temporary)))
         once = quote(token, safe="")
         shown = message.format(token=token, quoted_once=once, quoted=quote(once, safe=""))
         cloud.inject("secrets_manager", Fault.body(
@@ -252,6 +365,22 @@ class TestErrors:
         assert caught.value.get_error_code() == code
         for one in (token, once, quote(once, safe="")):
             assert one not in everything_in(caught.value) + caplog.text
+
+    @pytest.mark.parametrize("message", [
+        "server string to sign is:GET&%2F&AccessKeyId%3D{}%26Action%3DGetSecretValue", "/?AccessKeyId={}&Action=x",
+        "AccessKeyId%253D{}%2526Action", "the key {} is wrong"])
+    @pytest.mark.parametrize("identity", ["LTAI5tFooBarBaz0123456789", "STS.NUFooBarBaz0123456789", "TMP.FooBarBaz01"])
+    def test_id_that_an_error_repeats_is_masked_and_the_remedy_comes_first(self, cloud, gateway, message, identity):
+        cloud.inject("secrets_manager", Fault.body(json.dumps({
+            "Code": "SignatureDoesNotMatch", "Message": message.format(identity), "RequestId": "1"}).encode(), status=400))
+
+        with pytest.raises(ServerException) as caught:
+            gateway.get_secret_value(SECRET, 5)
+
+        text = str(caught.value)
+        assert identity not in everything_in(caught.value)
+        assert mask_access_key_id(identity) in text
+        assert text.index("check the identity (credentials_type and its keys)") < text.index(mask_access_key_id(identity))
 
     def test_error_without_a_message_says_its_status(self, cloud, gateway):
         cloud.inject("secrets_manager", Fault.body(b'{"Code": "InvalidX", "Message": null}', status=400))
@@ -270,7 +399,8 @@ class TestErrors:
 
         assert "sensitive" not in everything_in(caught.value)
 
-    @pytest.mark.parametrize("proxy", ["http://user:password@", "http://127.0.0.1:port", "http://[::1", "http://:0"])
+    @pytest.mark.parametrize("proxy", ["http://user:password@", "http://127.0.0.1:port", "http://[::1", "http://:0",
+                                       "htpp://127.0.0.1:80", "socks6://127.0.0.1:80"])
     def test_proxy_that_is_no_url_is_said_to_be_the_environments(self, gateway, monkeypatch, proxy):
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         monkeypatch.setenv("NO_PROXY", "")
@@ -338,6 +468,17 @@ class TestRegions:
         assert set(asked) <= {"cn-hangzhou", "cn-shanghai"}
         regions.clear()
 
+    def test_the_next_region_answers_where_one_answers_what_is_no_http(self, regions):
+        answered_by = {}
+        for name in BROKEN:
+            regions.inject("secrets_manager", RawAnswer(BROKEN[name]), region="cn-hangzhou")
+            with ManagedCredentials(load_settings(regions.path)) as credentials:
+                credentials.get(SECRET)
+            regions.clear()
+            answered_by[name] = [call.region for call in regions.calls("secrets_manager")][-2:]
+
+        assert answered_by == dict.fromkeys(BROKEN, ["cn-hangzhou", "cn-shanghai"])
+
     def test_what_another_region_would_refuse_too_is_not_asked_there(self, regions):
         with pytest.raises(ServerException), ManagedCredentials(load_settings(regions.path)) as credentials:
             credentials.get("missing")
@@ -350,8 +491,12 @@ class TestBadSecrets:
         ("no json", "RAMCredentials", "no JSON"),
         ('{"AccessKeySecret": "sensitive"}', "RAMCredentials", "no AccessKeyId"),
         ('{"AccessKeyId": "LTAI", "AccessKeySecret": ""}', "RAMCredentials", "no AccessKeySecret"),
+        ('{"AccessKeyId": "LTAI", "AccessKeySecret": "sensitive\\r\\nx: y"}', "RAMCredentials", "the AccessKeySecret in"),
+        ('{"AccessKeyId": "LTAI", "AccessKeySecret": "x", "SecurityToken": "sensitive\u00e9"}', "RAMCredentials",
+         "the SecurityToken in"),
+        ("[" * 20000 + '"sensitive"', "RAMCredentials", "no JSON"),
         ("sensitive", "Generic", "'Generic'"),
-    ], ids=["no json", "no id", "no secret", "generic"])
+    ], ids=["no json", "no id", "no secret", "line end", "no ascii", "deep", "generic"])
     def test_secret_that_is_no_managed_credential(self, cloud, credentials, data, kind, match, caplog):
         caplog.set_level(logging.DEBUG)
         cloud.create_secret("bad", secret_data=data, secret_type=kind)

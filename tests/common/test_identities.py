@@ -1,4 +1,4 @@
-"""Who asks: keys of our own, objects that are handed in, one question for all threads, and what errors say."""
+"""Identities as objects: AccessKeys of the settings, credentials of the program, one retrieval for all threads, errors."""
 
 import importlib.util
 import json
@@ -10,14 +10,15 @@ import types
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException
 
-from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, provided_identity
-from aliyun_sdk_secretsmanager_common_plugin.identities import IdentityError, identity_from, identity_of
-from aliyun_sdk_secretsmanager_common_plugin.providers import Source
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError
+from aliyun_sdk_secretsmanager_common_plugin.identities import configured_identity, program_identity, renewable_identity
+from aliyun_sdk_secretsmanager_common_plugin.identities.credentials_source import CredentialsSource
+from aliyun_sdk_secretsmanager_common_plugin.identities.identity import IdentityError
 from aliyun_sdk_secretsmanager_common_plugin.settings import IdentitySettings
 
+from ..forks import in_child
 from ..instance import ROOT
 from .fakes import PATIENCE, Gate, Running, Threading, everything_in, threads_named
-from .test_managed_credentials import in_child
 
 ID = "LTAI5tIdentity0123456789"
 SECRET = "TheSecretThatNobodyMaySee42"
@@ -27,7 +28,7 @@ OTHER = types.SimpleNamespace(access_key_id="LTAI5tOther0123456789", access_key_
 
 
 class Provider:
-    """Something handed in; gives ``answer``, raises it, or calls it."""
+    """A provider of the program. It gives ``answer``, raises it, or calls it."""
 
     def __init__(self, answer=KEY):
         self.answer = answer
@@ -52,10 +53,10 @@ def signs_with(identity):
     return {name.replace("sts_", ""): value for name, value in vars(credential).items()}
 
 
-class TestKeysOfOurOwn:
+class TestKeysOfTheSettings:
     @pytest.mark.parametrize(("credentials_type", "token"), [("ak", ""), ("token", ""), ("sts_token", TOKEN)])
     def test_signs_with_them(self, credentials_type, token):
-        identity = identity_of(IdentitySettings(
+        identity = configured_identity(IdentitySettings(
             credentials_type, access_key_id=ID, access_key_secret=SECRET, security_token=token))
 
         signed = signs_with(identity)
@@ -68,7 +69,7 @@ class TestKeysOfOurOwn:
         identity.after_fork_in_child()
 
     def test_nothing_more_is_imported(self):
-        code = ("import sys; import aliyun_sdk_secretsmanager_common_plugin.identities; "
+        code = ("import sys; import aliyun_sdk_secretsmanager_common_plugin.identities.identity; "
                 "print([name for name in sys.modules if name.split('.')[0] in "
                 "('alibabacloud_credentials', 'Tea', 'requests', 'urllib3', 'aiohttp', 'cryptography')])")
 
@@ -81,7 +82,7 @@ def test_missing_extra_is_named_at_once(monkeypatch, credentials_type):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: None)
 
     with pytest.raises(ConfigurationError) as caught:
-        identity_of(IdentitySettings(credentials_type))
+        configured_identity(IdentitySettings(credentials_type))
 
     assert str(caught.value) == (
         'credentials_type={} needs the extra "identities": pip install '
@@ -95,7 +96,7 @@ class Getters:
         self.get_security_token = lambda: security_token
 
 
-class TestHandedIn:
+class TestCredentialsOfTheProgram:
     @pytest.mark.parametrize("given", [
         KEY,
         types.SimpleNamespace(access_key_id=ID, access_key_secret=SECRET),
@@ -108,14 +109,14 @@ class TestHandedIn:
         lambda given: types.SimpleNamespace(credentials=given, request_id="of a function"),
     ], ids=["provider", "client", "context"])
     def test_key_without_a_token(self, given, wrap):
-        signed = signs_with(identity_from(wrap(given)))
+        signed = signs_with(program_identity(wrap(given)))
 
         assert signed == {"access_key_id": ID, "access_key_secret": SECRET}
 
     @pytest.mark.parametrize("given", [
         types.SimpleNamespace(access_key_id=ID, access_key_secret=SECRET, security_token=TOKEN), Getters(TOKEN)])
     def test_key_with_a_token(self, given):
-        signed = signs_with(identity_from(Provider(given)))
+        signed = signs_with(program_identity(Provider(given)))
 
         assert signed == {"access_key_id": ID, "access_key_secret": SECRET, "token": TOKEN}
 
@@ -123,7 +124,7 @@ class TestHandedIn:
                              ids=["None", "text", "number", "object", "dict", "key"])
     def test_anything_else_is_refused_at_once(self, other):
         with pytest.raises(ConfigurationError, match="get_credentials") as caught:
-            identity_from(other)
+            program_identity(other)
 
         assert SECRET not in everything_in(caught.value)
         assert type(other).__name__ in str(caught.value)
@@ -134,20 +135,32 @@ class TestHandedIn:
         types.SimpleNamespace(access_key_id=5, access_key_secret=SECRET),
         types.SimpleNamespace(access_key_id=ID, access_key_secret=SECRET.encode())])
     def test_no_credentials(self, given):
-        error = failure_of(identity_from(Provider(given)).signer)
+        error = failure_of(program_identity(Provider(given)).signer)
 
         assert "identity (the program's Provider): there is no access_key_id, or no access_key_secret" in str(error)
 
     def test_token_that_is_no_text(self):
         given = types.SimpleNamespace(access_key_id=ID, access_key_secret=SECRET, security_token=TOKEN.encode())
 
-        error = failure_of(identity_from(Provider(given)).signer)
+        error = failure_of(program_identity(Provider(given)).signer)
 
         assert "the security_token in what was given is no text" in str(error)
+
+    @pytest.mark.parametrize("part", ["access_key_id", "access_key_secret", "security_token"])
+    @pytest.mark.parametrize("character", ["\r\nX-Evil: 1", "\x00", "\x7f", "\u5bc6", "\udcff"], ids=ascii)
+    def test_key_that_no_request_can_be_signed_with(self, part, character):
+        parts = {"access_key_id": ID, "access_key_secret": SECRET, "security_token": TOKEN}
+        parts[part] += character
+
+        error = failure_of(program_identity(Provider(types.SimpleNamespace(**parts))).signer)
+
+        assert "what was given has a line end" in str(error)
+        assert SECRET not in everything_in(error)
+        assert TOKEN not in everything_in(error)
         assert TOKEN not in everything_in(error)
 
     def test_errors_are_named_only(self):
-        error = failure_of(identity_from(Provider(ValueError(SECRET))).signer)
+        error = failure_of(program_identity(Provider(ValueError(SECRET))).signer)
 
         assert isinstance(error, ClientException)
         assert error.get_error_code() == "SDK.InvalidCredential"
@@ -158,7 +171,7 @@ class TestHandedIn:
 
     def test_it_is_asked_for_each_request(self):
         provider = Provider()
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         identity.signer()
         provider.answer = OTHER
 
@@ -167,7 +180,7 @@ class TestHandedIn:
 
     def test_credentials_in_use_serve_on_while_it_fails(self, caplog):
         provider = Provider()
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         identity.signer()
         provider.answer = OSError(SECRET)
 
@@ -183,9 +196,9 @@ class TestHandedIn:
 
 @pytest.fixture
 def waiting(monkeypatch):
-    """``until_waits`` of it returns when so many callers wait for an answer."""
+    """Its ``until_waits`` returns when that many callers wait for an answer."""
     fake = Threading()
-    monkeypatch.setattr(provided_identity, "threading", fake)
+    monkeypatch.setattr(renewable_identity, "threading", fake)
     return fake
 
 
@@ -193,7 +206,7 @@ class TestThreads:
     def test_who_waits_takes_the_outcome_of_who_asks(self, waiting):
         gate = Gate(KEY)
         provider = Provider(gate)
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         running = [Running(identity.access_key_id) for _ in range(16)]
         waiting.until_waits(16)
         gate.open()
@@ -204,7 +217,7 @@ class TestThreads:
     def test_who_waits_takes_a_copy_of_the_error(self, waiting):
         gate = Gate(ValueError())
         provider = Provider(gate)
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         running = [Running(lambda: failure_of(identity.signer)) for _ in range(16)]
         waiting.until_waits(16)
         gate.open()
@@ -216,7 +229,7 @@ class TestThreads:
 
     def test_the_next_one_asks_again(self):
         provider = Provider(ValueError())
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         failure_of(identity.signer)
         provider.answer = KEY
 
@@ -224,7 +237,7 @@ class TestThreads:
 
     def test_what_it_waits_for(self):
         gate = Gate(KEY)
-        identity = identity_from(Provider(gate))
+        identity = program_identity(Provider(gate))
         assert identity.waiting_for() == ""
         asking = Running(identity.signer)
         gate.wait_entered()
@@ -237,8 +250,8 @@ class TestThreads:
 
     def test_credentials_that_came_after_the_refused_ones_are_kept(self):
         provider = Provider()
-        identity = identity_from(provider)
-        identity.signer()  # refused to this thread, but another is first
+        identity = program_identity(provider)
+        identity.signer()  # these are refused, but another thread renews first
         provider.answer = OTHER
         Running(identity.signer).result()
         identity.renew()
@@ -248,15 +261,15 @@ class TestThreads:
 
     @pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemExit(SECRET)], ids=repr)
     def test_what_it_raises_ends_no_program(self, raised):
-        error = failure_of(identity_from(Provider(raised)).signer)
+        error = failure_of(program_identity(Provider(raised)).signer)
 
         assert "{} was raised".format(type(raised).__name__) in str(error)
         assert SECRET not in everything_in(error)
 
     def test_system_that_gives_no_more_threads(self, monkeypatch):
-        identity = identity_from(Provider())
+        identity = program_identity(Provider())
         with monkeypatch.context() as patch:
-            patch.setattr(provided_identity.threading.Thread, "start", raising(RuntimeError("can't start new thread")))
+            patch.setattr(renewable_identity.threading.Thread, "start", raising(RuntimeError("can't start new thread")))
 
             error = failure_of(identity.signer)
 
@@ -268,7 +281,7 @@ class TestThreads:
     def test_child_of_a_process_that_is_asking(self):
         gate = Gate(KEY)
         provider = Provider(gate)
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         asking = Running(identity.signer)
         gate.wait_entered()
 
@@ -302,7 +315,7 @@ def nobody_asks():
 
 
 def answer_late_and_no_more(gate, provider):
-    """Let the question that waits at the gate be answered, and none after it."""
+    """Let the retrieval that waits at the gate end, and let the next ones fail."""
     gate.open()
     wait_until(nobody_asks)
     provider.answer = OSError()
@@ -311,7 +324,7 @@ def answer_late_and_no_more(gate, provider):
 class TestHanging:
     @pytest.fixture
     def gate(self):
-        """What a provider hangs at, until the end of the test."""
+        """A gate that a provider waits at until the end of the test."""
         gate = Gate(OTHER)
         yield gate
         gate.open()
@@ -319,19 +332,19 @@ class TestHanging:
 
     @pytest.fixture
     def soon(self, monkeypatch):
-        monkeypatch.setattr(provided_identity, "LIMIT", 0.4)
-        monkeypatch.setattr(provided_identity, "BRIEFLY", 0.01)
+        monkeypatch.setattr(renewable_identity, "LIMIT", 0.4)
+        monkeypatch.setattr(renewable_identity, "BRIEFLY", 0.01)
 
     def test_credentials_in_use_are_preferred_to_a_long_wait(self, gate, caplog):
         provider = Provider()
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         identity.signer()
         provider.answer = gate
         began = time.monotonic()
 
         ids = [identity.access_key_id() for _ in range(5)]
 
-        assert time.monotonic() - began < provided_identity.LIMIT
+        assert time.monotonic() - began < renewable_identity.LIMIT
         assert ids == [ID] * 5
         assert provider.asked == 2
         assert {record.getMessage() for record in caplog.records} == {
@@ -341,7 +354,7 @@ class TestHanging:
 
     def test_the_answer_that_came_late_is_the_next_ones(self, gate, soon):
         provider = Provider()
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         identity.signer()
         provider.answer = gate
         identity.signer()
@@ -351,8 +364,8 @@ class TestHanging:
 
     def test_credentials_past_their_end_are_not_used(self, gate, soon):
         provider = Provider(types.SimpleNamespace(expiration=time.time() - 1, **vars(KEY)))
-        identity = identity_from(provider)
-        identity.signer()  # who gave them may have another clock
+        identity = program_identity(provider)
+        identity.signer()  # the clock of the source may differ
         provider.answer = gate
 
         error = failure_of(identity.signer)
@@ -366,7 +379,7 @@ class TestHanging:
                              ids=["in an hour", "unknown", "no number"])
     def test_credentials_before_their_end_or_without_a_known_one_are_used(self, gate, soon, expiration):
         provider = Provider(types.SimpleNamespace(expiration=expiration, **vars(KEY)))
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         identity.signer()
         provider.answer = gate
 
@@ -374,7 +387,7 @@ class TestHanging:
 
     def test_nobody_waits_longer_than_the_limit_and_the_next_one_asks_anew(self, gate, soon):
         provider = Provider(gate)
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         assert "no answer within 0.4 s" in str(failure_of(identity.signer))
         provider.answer = KEY
 
@@ -388,7 +401,7 @@ class TestHanging:
             made.append(Provider(gate if not made else KEY))
             return made[-1]
 
-        identity = provided_identity.ProvidedIdentity("a role", Source("x", make))
+        identity = renewable_identity.RenewableIdentity("a role", CredentialsSource("x", make))
         failure_of(identity.signer)
 
         assert [identity.access_key_id() for _ in range(2)] == [ID] * 2
@@ -396,7 +409,7 @@ class TestHanging:
 
     def test_answer_that_is_late_is_kept_while_there_is_no_newer_one(self, gate, soon):
         provider = Provider(gate)
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         failure_of(identity.signer)
         provider.answer = OSError()
         failure_of(identity.signer)
@@ -407,7 +420,7 @@ class TestHanging:
 
     def test_answer_that_comes_after_a_newer_one_is_dropped(self, gate, soon):
         provider = Provider(gate)
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         failure_of(identity.signer)
         provider.answer = KEY
         identity.signer()
@@ -417,7 +430,7 @@ class TestHanging:
 
     def test_answer_that_was_asked_for_before_a_refusal_is_dropped(self, gate, soon):
         provider = Provider()
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         identity.signer()
         provider.answer = gate
         identity.signer()
@@ -428,7 +441,7 @@ class TestHanging:
 
     def test_credentials_refused_while_others_are_asked_for(self, gate, soon):
         provider = Provider()
-        identity = identity_from(provider)
+        identity = program_identity(provider)
         identity.signer()
         provider.answer = gate
         identity.signer()
@@ -439,15 +452,15 @@ class TestHanging:
 
 
 class CredentialException(Exception):
-    """As the library's."""
+    """Named as the library's."""
 
 
 class RetryError(Exception):
-    """As Tea's."""
+    """Named as Tea's."""
 
 
 def explained(error):
-    return Source("x", lambda: None, "is it there?", "does it know us?").explain(error)
+    return CredentialsSource("x", lambda: None, "is it there?", "does it know us?").explain(error)
 
 
 URL = "https://sts/?OIDCToken=" + TOKEN
@@ -468,7 +481,7 @@ class TestWhatErrorsSay:
         ("Failed to get RAM session credentials from ECS metadata service. HttpCode=429", "HTTP status 429", True),
         ("Get credentials from http://x failed,  HttpCode=403", "HTTP status 403; does it know us?", False),
         ('error retrieving credentials from http://x result: {"Code": "Success"}', "no credentials in the answer", False),
-        ("No cached value was found.", "the credentials given are past their end; set this machine's clock", False),
+        ("No cached value was found.", "the credentials given have expired already; set the clock of this machine", False),
         ("<html>", "no credentials in the answer", True),
     ])
     def test_answers(self, text, what, retryable):
@@ -505,7 +518,8 @@ class TestWhatErrorsSay:
         assert str(failure) == "no answer (ConnectionRefusedError: [Errno 111] Connection refused); is it there?"
 
     @pytest.mark.parametrize("error", [
-        json.JSONDecodeError("no", SECRET, 0), UnicodeDecodeError("utf-8", SECRET.encode(), 0, 1, "no")], ids=repr)
+        json.JSONDecodeError("no", SECRET, 0), UnicodeDecodeError("utf-8", SECRET.encode(), 0, 1, "no"),
+        RecursionError(SECRET)], ids=repr)
     def test_answer_that_is_no_json(self, error):
         failure = explained(error)
 

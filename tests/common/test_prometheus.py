@@ -1,4 +1,4 @@
-"""The metrics for Prometheus, as ``prometheus_client`` gives them out and its parsers read them."""
+"""The metrics for Prometheus, as ``prometheus_client`` exposes and parses them."""
 
 import pathlib
 import re
@@ -13,8 +13,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 import aliyun_sdk_secretsmanager_common_plugin as package
-from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, managed_credentials
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, ManagedCredentialsError
 from aliyun_sdk_secretsmanager_common_plugin.prometheus import ManagedCredentialsCollector
+from aliyun_sdk_secretsmanager_common_plugin.runtime import process
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
 from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault
@@ -27,14 +28,14 @@ MODULE = ManagedCredentialsCollector.__module__
 
 
 def exposition(credentials=None, generate=generate_latest):
-    """Return what a scrape gets."""
+    """Return the text of a scrape."""
     registry = CollectorRegistry(auto_describe=True)
     registry.register(ManagedCredentialsCollector(credentials))
     return generate(registry).decode("utf-8")
 
 
 def scrape(credentials=None, secret_name=SECRET):
-    """Return the samples of a secret by their names, that of the version by its label."""
+    """Return the samples of a secret by name. That of the version is its label."""
     samples = [sample for family in parse(exposition(credentials)) for sample in family.samples
                if sample.labels["secret_name"] == secret_name]
     return {sample.name[len("managed_credentials_"):]: sample.labels.get("version_id", sample.value)
@@ -43,8 +44,8 @@ def scrape(credentials=None, secret_name=SECRET):
 
 @pytest.fixture
 def without_default(monkeypatch):
-    monkeypatch.setattr(managed_credentials, "_default", None)
-    monkeypatch.setattr(managed_credentials, "_set_default", None)
+    monkeypatch.setattr(process, "default", {})
+    monkeypatch.setattr(process, "chosen", None)
 
 
 class TestOnTheLocalCloud:
@@ -96,19 +97,20 @@ class TestOnTheLocalCloud:
 class TestExposition:
     @pytest.fixture
     def credentials(self):
-        """Credentials with a secret that was read, one that could not be, and one with a name that needs escapes."""
-        credentials = ManagedCredentials(Settings(), Source(lambda asked: key("A") if asked.name else ValueError()))
+        """Credentials with a secret that was read, one that cannot be read, and one whose name needs escapes."""
+        credentials = ManagedCredentials(Settings(), Source(
+            lambda asked: ValueError() if asked.name == "missing" else key("A")))
         for name in ("app/key", 'a "name"\\with\nall, ünd=}'):
             credentials.get(name)
-        with pytest.raises(ValueError):
-            credentials.get("")
+        with pytest.raises(ManagedCredentialsError):
+            credentials.get("missing")
         yield credentials
         credentials.close()
 
     def test_strict_parser_reads_the_same(self, credentials):
         def samples(families):
             return {(sample.name, tuple(sorted(sample.labels.items()))): sample.value for family in families
-                    for sample in family.samples if not sample.name.endswith("_seconds")}  # they move
+                    for sample in family.samples if not sample.name.endswith("_seconds")}  # these change
 
         strict = samples(parse_openmetrics(exposition(credentials, generate_openmetrics)))
 
@@ -119,7 +121,7 @@ class TestExposition:
         assert scrape(credentials, 'a "name"\\with\nall, ünd=}')["fetches_total"] == 1
 
     def test_secret_that_could_not_be_read_has_counters_alone(self, credentials):
-        assert scrape(credentials, "") == {
+        assert scrape(credentials, "missing") == {
             "fetches_total": 1, "failures_total": 1, "renewals_total": 0, "rotations_total": 0}
 
     def test_without_a_default_instance_there_are_metrics_and_no_samples(self, without_default):

@@ -1,11 +1,11 @@
-"""The codec of the dedicated gateway's messages, beside the ``protobuf`` package."""
+"""The codec of the dedicated gateway's messages, compared with the ``protobuf`` package."""
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aliyun_sdk_secretsmanager_common_plugin import protobuf
+from aliyun_sdk_secretsmanager_common_plugin.secrets_manager import protobuf
 
 from .fakes import quick
 

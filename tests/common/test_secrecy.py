@@ -1,4 +1,4 @@
-"""What keeps secrets out of logs: masked ids, and the filter on what the SDKs log, driven with the SDKs themselves."""
+"""Masked ids, and the filter for the SDKs' log lines, with the SDKs themselves."""
 
 import copy
 import io
@@ -12,6 +12,7 @@ from aliyunsdkcore.request import CommonRequest
 from aliyunsdkcore.vendored import requests as vendored_requests
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from urllib3.exceptions import HeaderParsingError
 
 from aliyun_sdk_secretsmanager_common_plugin.secrecy import SensitiveFilter, filter_loggers, mask_access_key_id
 
@@ -54,7 +55,7 @@ class TestMaskedId:
         assert not shown or (access_key_id.startswith(shown[:4]) and access_key_id.endswith(shown[4:]))
 
 
-# Lines as the SDKs format them: what is put in, and what is to come out.
+# Lines as the SDKs format them: the format, the arguments, and the masked line.
 LINES = [
     # aliyunsdkcore/client.py: dict repr of the parameters
     ("Request received. Product:%s Endpoint:%s Params: %s",
@@ -83,15 +84,18 @@ LINES = [
      ("Kms", json.dumps({"SecretData": json.dumps({"SecurityToken": TOKEN, "A": 1}), "B": 2}).encode()),
      "Response received. Product:Kms Response-body: "
      "b'{\"SecretData\": \"******\", \"B\": 2}'"),
-    # the same of an arbitrary secret, with a quotation mark in it
+    # the same of another secret, which has a quotation mark
     ("Response-body: %s", (json.dumps({"SecretData": 'sensitive" and \\ more', "B": 2}),),
      'Response-body: {"SecretData": "******", "B": 2}'),
-    # alibabacloud_credentials: what STS answers, and where it was asked
+    # urllib3/connection.py: malformed headers, which may be the body
+    ("Failed to parse headers (url=%s): %s", ("https://x/", HeaderParsingError([], "x\r\n\r\n" + TOKEN)),
+     "Failed to parse headers (url=https://x/): Unknown, unparsed data: ******"),
+    # alibabacloud_credentials: the answer of STS, and the URL of the request
     ("result: %s", (json.dumps({"AccessKeyId": ID, "AccessKeySecret": TOKEN}),),
      'result: {"AccessKeyId": "' + ID + '", "AccessKeySecret": "******"}'),
     ('https://sts.aliyuncs.com:443 "GET /?Action=AssumeRoleWithOIDC&OIDCToken=' + QUOTED + '&RoleArn=x HTTP/1.1" 200', (),
      'https://sts.aliyuncs.com:443 "GET /?Action=AssumeRoleWithOIDC&OIDCToken=******&RoleArn=x HTTP/1.1" 200'),
-    # aliyunsdkcore/client.py: the service says what it signed
+    # aliyunsdkcore/client.py: the service repeats the string that it signed
     ("ServerException occurred. Host:ecs.aliyuncs.com SDK-Version:2.16.1 ServerException:HTTP Status: 400 "
      "Error:SignatureDoesNotMatch Specified signature is not matched with our calculation. server string to sign is:"
      "GET&%2F&AccessKeyId%3D" + ID + "%26SecurityToken%3D" + TWICE_QUOTED + "%26Version%3D2014-05-26 RequestID: 1", (),
@@ -241,7 +245,7 @@ class TestFilter:
 
 @pytest.fixture
 def logged():
-    """All that a logger and those below it let through to a handler, as text; call it with the logger's name."""
+    """Return a function that takes a logger's name, and returns the text that it and the loggers below it write."""
     undo = []
 
     def start(name):
@@ -320,7 +324,7 @@ class SdkCoreAdapter(vendored_requests.adapters.BaseAdapter):
 class TestSdkCore:
     @pytest.fixture
     def call(self, logged, monkeypatch):
-        """Make a call with a token, all debugging on; return what was sent, and what was logged."""
+        """Make a call with a token and all debugging on. Return the request and the log."""
         monkeypatch.setenv("DEBUG", "sdk")
         filter_loggers("aliyunsdkcore")
         stream = logged("aliyunsdkcore")
@@ -428,7 +432,7 @@ class TestOss:
 
     @pytest.fixture
     def bucket(self, oss2, logged):
-        """Make a bucket that answers without a network; it has what was sent, and what was logged."""
+        """Make a bucket that answers without a network, and has the requests and the log."""
         import requests
 
         class Adapter(requests.adapters.BaseAdapter):

@@ -8,8 +8,11 @@ import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 from aliyunsdkcore.request import CommonRequest
 
-from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials
-from aliyun_sdk_secretsmanager_common_plugin.secret_manager_client import HandedInClient, OfficialDedicatedGateway
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials, SecretFormatError
+from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.other_clients import (
+    HandedInClient,
+    OfficialDedicatedGateway,
+)
 from aliyun_sdk_secretsmanager_common_plugin.settings import (
     ClientKeySettings,
     DedicatedGatewaySettings,
@@ -26,7 +29,7 @@ TOKEN = "TheTokenThatNobodyMaySee42"
 
 
 class Reader:
-    """What a program may hand in: reads from the cloud, or gives or raises what it is told."""
+    """A client that reads from the cloud, or returns or raises the given answer."""
 
     def __init__(self, cloud=None, answer=None):
         self._cloud = cloud
@@ -45,7 +48,7 @@ class Reader:
 
 
 class CachingReader(Reader):
-    """One that keeps what it has read until it is told to read again."""
+    """A client that caches secrets until refresh_now is called."""
 
     def __init__(self, cloud, refreshed=True):
         super().__init__(cloud)
@@ -139,6 +142,25 @@ class TestHandedInClient:
     def test_answer_without_a_value_is_named(self, answer, gave):
         with pytest.raises(ClientException, match=gave + ".*secret_value"):
             HandedInClient(Reader(answer=answer)).get_secret_value(SECRET, 5)
+
+    @pytest.mark.parametrize("field", ["AccessKeyId", "AccessKeySecret", "SecurityToken"])
+    def test_key_that_no_request_can_be_signed_with_is_no_key(self, field):
+        data = dict({"AccessKeyId": "LTAI", "AccessKeySecret": "x"}, **{field: TOKEN + "\r\nX-Evil: 1"})
+        secret = types.SimpleNamespace(secret_value=json.dumps(data), version_id=5, next_rotation_date=float("nan"))
+
+        with ManagedCredentials(Settings(), secrets_client=Reader(answer=secret)) as credentials, \
+                pytest.raises(SecretFormatError, match="the {} in the value of secret".format(field)) as caught:
+            credentials.get(SECRET)
+        assert TOKEN not in everything_in(caught.value)
+
+    def test_absurd_dates_and_fields_do_not_matter(self):
+        secret = types.SimpleNamespace(
+            secret_value='{"AccessKeyId": "LTAI", "AccessKeySecret": "x", "ExpireTimestamp": 1e400}', version_id=[[]],
+            next_rotation_date=-1, secret_type=None, rotation_interval=10 ** 400)
+
+        with ManagedCredentials(Settings(), secrets_client=Reader(answer=secret)) as credentials:
+            key = credentials.get(SECRET)
+        assert (key.access_key_id, key.version_id, key.next_rotation, key.expires) == ("LTAI", "", None, None)
 
     def test_hang_ends_at_the_deadline(self, properties):
         gate = Gate()

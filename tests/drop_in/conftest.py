@@ -1,4 +1,4 @@
-"""The plugins manager, for the local cloud; shut down after each test."""
+"""Fixtures: the plugins manager on the local cloud. It is shut down after each test."""
 
 import pytest
 
@@ -8,6 +8,7 @@ from aliyun_sdk_secretsmanager_common_plugin.aliyun_sdk_secretsmanager_plugins_m
 from aliyun_sdk_secretsmanager_common_plugin.secretsmanager_plugin_credential_updater import (
     SecretsMangerPluginCredentialUpdater,
 )
+from tests.conftest import SECRET
 
 
 @pytest.fixture
@@ -16,8 +17,13 @@ def manager(properties):
     AliyunSdkSecretsManagerPluginsManager.shutdown()
 
 
+def is_idle(credentials):
+    """Return whether the secret is not refreshed, because no client uses it."""
+    return credentials.stats()[SECRET].next_refresh is None
+
+
 class Updater(SecretsMangerPluginCredentialUpdater):
-    """Notes what it is told."""
+    """Records the secrets that it is given."""
 
     def __init__(self, client=None):
         self.client = client

@@ -46,13 +46,13 @@ def program_names():
 
 
 def explained():
-    """Return what docs/migrating.rst says of the programs."""
+    """Return what docs/migrating.rst says about the programs."""
     with open(os.path.join(ROOT, "docs", "migrating.rst")) as file:
         return set(re.findall(r"``(\w+: [^`]+)``", file.read()))
 
 
 def run(python, plugin, name, endpoints, directory):
-    """Run a program in a directory of its own; return its observations."""
+    """Run a program in a directory of its own, and return its observations."""
     work = os.path.join(directory, plugin, name)
     os.makedirs(work)
     for file_name in ("managed_credentials_providers.properties", "custom.properties"):

@@ -1,4 +1,4 @@
-"""The managers of the two plugins, their updaters, and the auth whose key is exchanged."""
+"""The managers of the two plugins, their updaters, and the auth object whose key is replaced."""
 
 import threading
 
@@ -9,7 +9,7 @@ from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
 
 from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler
-from aliyun_sdk_secretsmanager_common_plugin.sdk_plugin_manager import SdkPluginManager
+from aliyun_sdk_secretsmanager_common_plugin.compat.sdk_plugin_manager import SdkPluginManager
 from aliyun_sdk_secretsmanager_oss_plugin.proxy_bucket import ProxyBucket
 from aliyun_sdk_secretsmanager_oss_plugin.secretsmanager_oss_plugin_credential_updater import (
     SecretsMangerOssPluginCredentialUpdater,
@@ -98,7 +98,7 @@ class TestSdkCore:
             current.access_key_id, current.access_key_secret)
 
     def test_plain_client_that_is_given_while_others_are_told_has_the_new_key(self, cloud, manager, sdk_core):
-        """Another updater holds the telling up."""
+        """Another updater is slow."""
         amid, given = threading.Event(), threading.Event()
 
         class Slow(Updater):
@@ -128,7 +128,7 @@ class TestSdkCore:
                 if len(self.told) == 1:
                     cloud.rotate(SECRET)
                     manager.refresh_secret_info(SECRET)
-                    self.told.append(secret_info.version_id)  # as if the former key came last
+                    self.told.append(secret_info.version_id)  # as if the old key came last
 
         rotating = Rotating()
         SdkPluginManager._keep_up_to_date(rotating, SECRET)

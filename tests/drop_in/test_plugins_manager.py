@@ -1,4 +1,4 @@
-"""AliyunSdkSecretsManagerPluginsManager on the properties file, and beside the proxies."""
+"""AliyunSdkSecretsManagerPluginsManager with the properties file, alone and together with proxies."""
 
 import gc
 import json
@@ -8,12 +8,13 @@ import warnings
 import pytest
 from aliyunsdkcore.request import CommonRequest
 
-from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, managed_credentials
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin.runtime import process
 from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault
-from tests.conftest import SECRET
+from tests.conftest import SECRET, wait_until
 
-from .conftest import Updater
+from .conftest import Updater, is_idle
 
 
 def reads(cloud):
@@ -196,7 +197,7 @@ class TestUpdaters:
         manager.register_secretsmanager_plugin_updater(SECRET, updater)
         client.shutdown()
 
-        assert not ManagedCredentials.default()._cache.is_idle(SECRET)
+        assert not is_idle(ManagedCredentials.default())
 
     def test_dropped_updater_does_not_keep_the_secret_in_use(self, manager):
         dropped = Updater(client=object())
@@ -204,20 +205,19 @@ class TestUpdaters:
         manager.close_secretsmanager_plugin_updater_and_client(SECRET, dropped.client)
         del dropped
         gc.collect()
-        managed_credentials._release_dropped_clients()
 
-        assert ManagedCredentials.default()._cache.is_idle(SECRET)
+        wait_until(lambda: is_idle(ManagedCredentials.default()))
 
     def test_closed_updater_does_not_keep_the_secret_in_use(self, manager, updater):
-        """The program holds it still."""
+        """The program still has a reference to it."""
         for close in (
             lambda: manager.close_secretsmanager_plugin_updater_and_client(SECRET, updater.client),
             lambda: manager.close_secretsmanager_plugin_updater_and_client_by_updater({"Updater"}),
         ):
             manager.register_secretsmanager_plugin_updater(SECRET, updater)
-            assert not ManagedCredentials.default()._cache.is_idle(SECRET)
+            assert not is_idle(ManagedCredentials.default())
             close()
-            assert ManagedCredentials.default()._cache.is_idle(SECRET)
+            wait_until(lambda: is_idle(ManagedCredentials.default()))
 
     def test_updaters_that_are_equal_and_without_hash_are_told_and_closed_each(self, cloud, manager):
         class Equal(Updater):
@@ -233,7 +233,7 @@ class TestUpdaters:
 
         assert (len(first.told), first.closed) == (1, 0)
         assert (len(second.told), second.closed) == (0, 1)
-        assert not ManagedCredentials.default()._cache.is_idle(SECRET)
+        assert not is_idle(ManagedCredentials.default())
 
     def test_updater_with_slots_is_told(self, cloud, manager):
         told = []
@@ -257,7 +257,7 @@ class TestUpdaters:
         assert told == [cloud.secret(SECRET).given().version_id]
 
     def test_last_told_is_the_newest_when_keys_come_at_once(self, cloud, manager):
-        """The first telling is held up until the second is through."""
+        """The first update waits until the second has finished."""
         held, second = threading.Event(), threading.Event()
 
         class Slow(Updater):
@@ -280,7 +280,7 @@ class TestUpdaters:
         first.join(10)
 
         newest = cloud.secret(SECRET).given().version_id
-        assert slow.told[-1] == newest
+        wait_until(lambda: slow.told[-1:] == [newest])
         assert manager.get_secret_info(SECRET).version_id == newest
 
 
@@ -303,13 +303,13 @@ class TestLifecycle:
         manager.shutdown()
         manager.shutdown()
 
-        assert not managed_credentials._refresher._jobs
+        wait_until(lambda: process.thread() is None)
 
     def test_shutdown_ends_the_refreshes_of_what_was_only_read(self, manager, nothing_of_other_tests):
         manager.get_access_key(SECRET)
         manager.shutdown()
 
-        assert not managed_credentials._refresher._jobs
+        wait_until(lambda: process.thread() is None)
 
     def test_updater_that_cannot_be_closed_keeps_no_other_from_it(
         self, manager, updater, caplog, nothing_of_other_tests
@@ -323,7 +323,7 @@ class TestLifecycle:
         manager.shutdown()
 
         assert updater.closed == 1
-        assert not managed_credentials._refresher._jobs
+        wait_until(lambda: process.thread() is None)
         assert "Failing could not be closed: RuntimeError" in caplog.text
         assert "the secret" not in caplog.text
 
@@ -332,7 +332,7 @@ class TestLifecycle:
             manager.init()
             manager.shutdown()
 
-        assert ManagedCredentials.default()._cache._subscribers == []
+        assert ManagedCredentials.default()._account._subscribers == []
 
     def test_closing_and_shutting_down_what_was_not_initialised_does_nothing(self, cloud, manager):
         manager.shutdown()

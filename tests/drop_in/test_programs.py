@@ -1,4 +1,4 @@
-"""The programs that run with either plugin run to their end with this one, and the migration page speaks of them.
+"""The programs for both plugins run to their end with this one, and the migration page names them.
 
 ``nox -s drop-in`` compares what they print with what they print with the plugins 0.1.4.
 """

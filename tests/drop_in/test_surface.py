@@ -1,18 +1,32 @@
-"""Every name of the plugins 0.1.4 is at its old path, with its parameters, defaults and bases."""
+"""Every name of the plugins 0.1.4 is at its old path, with the old parameters, defaults and bases."""
 
 import importlib
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
-with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "surface.json")) as file:
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+
+with open(os.path.join(HERE, "surface.json")) as file:
     SURFACE = json.load(file)
 
 NAMES = [(module, name) for module in sorted(SURFACE) for name in sorted(SURFACE[module])]
+
+
+def types_of_the_official_client():
+    """Return where docs/migrating.rst says that programs find types of the official client: (module, name) pairs."""
+    with open(os.path.join(ROOT, "docs", "migrating.rst"), encoding="utf-8") as page:
+        table = page.read().partition("- In ``alibaba_cloud_secretsmanager_client``")[2].partition("\n\n")[0]
+    for row in table.split("\n   * - ")[1:]:
+        theirs, _, ours = row.partition("\n     - ")
+        for name in re.findall(r"``([A-Z]\w+)``", theirs):
+            yield "aliyun_sdk_secretsmanager_common_plugin." + ours.strip("`\n"), name
 
 
 def found(module, name):
@@ -20,7 +34,7 @@ def found(module, name):
 
 
 def parameters(function):
-    """Return the parameters of a function as the surface writes them."""
+    """Return the parameters of a function in the format of surface.json."""
     return [
         name if parameter.default is parameter.empty else "{}={!r}".format(name, parameter.default)
         for name, parameter in inspect.signature(function).parameters.items()
@@ -49,6 +63,11 @@ def test_modules_are_imported_without_a_warning_of_ours_and_without_the_secret_m
     printed = subprocess.check_output([sys.executable, "-c", program] + sorted(SURFACE), universal_newlines=True,
                                       env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)))
     assert printed.split("\n") == ["[]", "[]", ""]
+
+
+@pytest.mark.parametrize("module, name", list(types_of_the_official_client()))
+def test_types_of_the_official_client_are_where_the_page_says(module, name):
+    assert inspect.isclass(found(module, name))
 
 
 @pytest.mark.parametrize("module, name", NAMES)

@@ -1,4 +1,4 @@
-"""The functions and small classes: what they make of what."""
+"""The functions and small classes of the existing plugin."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from aliyun_sdk_secretsmanager_common_plugin import SecretFormatError
 from aliyun_sdk_secretsmanager_common_plugin.auth.secretsmanager_plugin_credentials import (
     SecretsManagerPluginCredentials,
 )
@@ -25,6 +26,7 @@ from aliyun_sdk_secretsmanager_common_plugin.utils.credentials_utils import (
 
 NOW = 1700000000.0
 USER_KEY = '{"SecretSubType": "RamUserAccessKey"}'
+DEEP = "[" * 100000
 
 
 @pytest.fixture
@@ -79,6 +81,15 @@ class TestCredentialsOfASecret:
         assert "the secret" not in str(caught.value).replace("the secret's", "")
         assert caught.value.__context__ is None
 
+    @pytest.mark.parametrize("field", ["AccessKeyId", "AccessKeySecret"])
+    @pytest.mark.parametrize("value", ["half\r\nhalf", "half\x00", "half\u5bc6", 5, ["half"]], ids=ascii)
+    def test_key_that_no_request_can_be_signed_with_is_a_value_error(self, field, value):
+        data = dict({"AccessKeyId": "id", "AccessKeySecret": "the secret"}, **{field: value})
+
+        with pytest.raises(SecretFormatError, match="the {} in the secret's value".format(field)) as caught:
+            generate_credentials_by_secret(json.dumps(data))
+        assert "half" not in str(caught.value)
+
     @pytest.mark.parametrize("arguments", [("", "secret", -1), (None, "secret", -1), ("id", "", -1), ("id", None, -1)])
     def test_half_a_key_is_a_value_error(self, arguments):
         with pytest.raises(ValueError):
@@ -125,6 +136,16 @@ class TestRotationTime:
     def test_is_unknown_otherwise(self):
         assert parse_next_rotation_time(SecretInfo(next_rotation_date="", secret_value="{}")) == -1
 
+    @pytest.mark.parametrize("date", ["soon", "0001-01-01T00:00:00Z", "2026-99-99T10:00:00Z", 5, [], True])
+    def test_is_unknown_where_the_date_is_absurd(self, date):
+        assert parse_next_rotation_time(SecretInfo(next_rotation_date=date, secret_value="{}")) == -1
+
+    @pytest.mark.parametrize("value", [
+        '{"scheduleRotateTimestamp": %s}' % timestamp for timestamp in (
+            '"soon"', "true", "NaN", "Infinity", "-1", "1e300", "1" + 400 * "0", "[]", "null")] + ["[]", "no JSON", DEEP])
+    def test_is_unknown_where_the_value_is_absurd(self, value):
+        assert parse_next_rotation_time(SecretInfo(secret_value=value)) == -1
+
 
 class TestRefreshStrategy:
     def due(self, strategy, date):
@@ -152,6 +173,15 @@ class TestRefreshStrategy:
         (SecretInfo(secret_type="Generic", secret_value='{"refreshInterval": "60s"}'), 60000 + 7),
         (SecretInfo(secret_type="Generic", secret_value="{}"), -1),
         (SecretInfo(secret_value="{}"), -1),
+        (SecretInfo(secret_type="RAMCredentials", extended_config=USER_KEY, rotation_interval="soon"), 21600000 + 7),
+        (SecretInfo(secret_type="RAMCredentials", extended_config=USER_KEY, rotation_interval=60), 21600000 + 7),
+        (SecretInfo(secret_type="RAMCredentials", extended_config=USER_KEY, rotation_interval="9" * 40 + "s"),
+         (10 ** 40 - 1) * 1000 + 7),
+        (SecretInfo(secret_type="RAMCredentials", extended_config=DEEP, secret_value="{}"), -1),
+        (SecretInfo(secret_type="RAMCredentials", extended_config="[]", secret_value="[]"), -1),
+        (SecretInfo(secret_type="Generic", secret_value='{"refreshInterval": NaN}'), -1),
+        (SecretInfo(secret_type="Generic", secret_value=DEEP), -1),
+        (SecretInfo(secret_type="Generic"), -1),
     ])
     def test_time_to_live(self, strategy, info, expected):
         assert strategy.parse_ttl(info) == expected

@@ -1,4 +1,4 @@
-"""The programs of ``examples/``, run as their users do, over rotations."""
+"""The programs of ``examples/``, run as users run them."""
 
 import os
 import re
@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+
+from tests import stacks
 
 from .conftest import EXAMPLES
 
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def run(tmp_path):
-    """Run an example in a directory of its own, and return what it prints."""
+    """A function that runs an example in a directory of its own, and returns what it prints."""
 
     def run_example(name, *needs):
         for module in needs:
@@ -24,12 +26,8 @@ def run(tmp_path):
         environment = dict(os.environ, PYTHONPATH=os.path.dirname(EXAMPLES))
         process = subprocess.Popen(
             [sys.executable, "-W", "ignore", os.path.join(EXAMPLES, name)], cwd=str(tmp_path), env=environment,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
-        try:
-            printed, problems = process.communicate(timeout=120)
-        finally:
-            process.kill()
-            process.wait()
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, start_new_session=True)
+        printed, problems = stacks.outcome(process, 120)
         assert process.returncode == 0, problems
         assert "Traceback" not in problems
         assert os.listdir(str(tmp_path)) == []

@@ -1,7 +1,6 @@
 """The plugin of the page "Writing a plugin", for Simple Log Service, on a service that checks every signature."""
 
 import json
-import pickle
 from urllib.parse import parse_qsl
 
 import pytest
@@ -12,17 +11,15 @@ from aliyun.log import ListLogstoresRequest, LogException, LogItem, PutLogsReque
 from aliyun.log.auth import AuthV1, AuthV4  # noqa: E402
 from aliyun.log.credentials import StaticCredentialsProvider  # noqa: E402
 
-from tests.conftest import SECRET  # noqa: E402
-
-from .plugin_behaviour import PluginBehaviour  # noqa: E402
-from .services import Refused, Service  # noqa: E402
+from aliyun_sdk_secretsmanager_testing.plugin_contract import SECRET, PluginContract  # noqa: E402
+from aliyun_sdk_secretsmanager_testing.plugin_service import PluginService, Refused  # noqa: E402
 
 REGION = "cn-hangzhou"
 
 
-class SimpleLogService(Service):
-    def unknown_key(self):
-        return Refused(401, "Unauthorized", "The AccessKeyId is not found.")
+class SimpleLogService(PluginService):
+    REJECTED = 401, "Unauthorized", "The AccessKeyId is not found."
+    DENIED = 401, "Unauthorized", "denied by sts or ram, action: log:ListLogStores"
 
     def access_key_id(self, request):
         authorization = request.headers["Authorization"]
@@ -31,7 +28,7 @@ class SimpleLogService(Service):
         return authorization.partition("Credential=")[2].split("/")[0]
 
     def check(self, request, key):
-        # Signed once more by the SDK's own signer, as of the request's own time.
+        # The SDK's own signer signs it again, with the time of the request.
         claimed = request.headers["Authorization"]
         headers = {
             name: value for name, value in request.headers.items()
@@ -55,53 +52,35 @@ class SimpleLogService(Service):
     def accept(self, request, key):
         return 200, {"x-log-requestid": "1"}, json.dumps({"count": 1, "total": 1, "logstores": ["app"]}).encode()
 
-    def refuse(self, refused):
+    def answer(self, refused):
         document = {"errorCode": refused.code, "errorMessage": refused.message}
         return refused.status, {"x-log-requestid": "1"}, json.dumps(document).encode()
 
 
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-class TestProxyLogClient(PluginBehaviour):
+class TestProxyLogClient(PluginContract):
     error = LogException
 
     @pytest.fixture
     def service(self, cloud):
-        service = SimpleLogService(cloud, SECRET)
-        yield service
-        service.close()
+        with SimpleLogService(cloud, SECRET) as service:
+            yield service
 
-    @pytest.fixture
-    def make_client(self, service, properties, closing):
+    def new_client(self, service, secret_name, **arguments):
         from sls_plugin import ProxyLogClient
 
-        def make(secret_name, **arguments):
-            client = closing(ProxyLogClient(secret_name, "http://" + service.address, **arguments))
-            client._isRowIp = True  # or it would ask for the address of "project.127.0.0.1"
-            return client
+        client = ProxyLogClient(secret_name, "http://" + service.address, **arguments)
+        client._isRowIp = True  # otherwise it would look up the address of "project.127.0.0.1"
+        return client
 
-        return make
-
-    @staticmethod
-    def call(client):
+    def call(self, service, client):
         assert client.list_logstores(ListLogstoresRequest("project")).get_logstores() == ["app"]
 
     @pytest.mark.parametrize("signature", [{"auth_version": "v1"}, {"auth_version": "v4", "region": REGION}])
     def test_body_is_sent_again_with_either_signature(self, cloud, service, make_client, signature):
-        client = make_client(SECRET, **signature)
+        client = make_client(**signature)
         cloud.rotate(SECRET)
 
         client.put_logs(PutLogsRequest("project", "app", "topic", "source", [LogItem(0, contents=[("a", "b")])]))
 
-        assert service.statuses() == [401, 200]
-
-    def test_permission_that_lacks_renews_nothing(self, cloud, service, client):
-        service.refusals.append(Refused(401, "Unauthorized", "denied by sts or ram, action: log:ListLogStores"))
-
-        with pytest.raises(LogException, match="denied by sts or ram"):
-            self.call(client)
-
-        assert len(cloud.calls("secrets_manager")) == 1
-
-    def test_pickle_says_what_to_do(self, client):
-        with pytest.raises(TypeError, match="in each process"):
-            pickle.dumps(client)
+        assert [call.status for call in service.calls()] == [401, 200]

@@ -13,17 +13,16 @@ from tablestore.auth import RequestContext, SignV2, SignV4  # noqa: E402
 from tablestore.credentials import Credentials  # noqa: E402
 from tablestore.protobuf import table_store_pb2  # noqa: E402
 
-from tests.conftest import SECRET  # noqa: E402
-
-from .plugin_behaviour import PluginBehaviour  # noqa: E402
-from .services import Refused, Service  # noqa: E402
+from aliyun_sdk_secretsmanager_testing.plugin_contract import SECRET, PluginContract  # noqa: E402
+from aliyun_sdk_secretsmanager_testing.plugin_service import PluginService, Refused  # noqa: E402
 
 REGION = "cn-hangzhou"
 
 
-class Tablestore(Service):
-    def unknown_key(self):
-        return Refused(403, "OTSAuthFailed", "The AccessKeyID does not exist.")
+class Tablestore(PluginService):
+    REJECTED = 403, "OTSAuthFailed", "The AccessKeyID does not exist."
+    DENIED = 403, "OTSNoPermissionAccess", "No permission to access the requested resource."
+    INVALID = 400, "OTSParameterInvalid", "Invalid table name."
 
     def access_key_id(self, request):
         return request.headers["x-ots-accesskeyid"]
@@ -33,7 +32,7 @@ class Tablestore(Service):
         return SignV4("utf8", region=REGION) if version_4 else SignV2("utf8"), version_4
 
     def check(self, request, key):
-        # Signed once more by the SDK's own signer.
+        # The SDK's own signer signs it again.
         signer, version_4 = self.signer(request)
         name = "x-ots-signaturev4" if version_4 else "x-ots-signature"
         signed = {header.lower(): value for header, value in request.headers.items()
@@ -58,39 +57,33 @@ class Tablestore(Service):
         signature = signer.make_response_signature(request.path, headers, signer.get_signing_key(context))
         return 200, dict(headers, Authorization="OTS {}:{}".format(key.access_key_id, signature)), body
 
-    def refuse(self, refused):
+    def answer(self, refused):
         error = table_store_pb2.Error(code=refused.code, message=refused.message)
         return refused.status, {"x-ots-requestid": "1"}, error.SerializeToString()
 
 
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-class TestProxyOTSClient(PluginBehaviour):
+class TestProxyOTSClient(PluginContract):
     error = OTSServiceError
 
     @pytest.fixture
     def service(self, cloud):
-        service = Tablestore(cloud, SECRET)
-        yield service
-        service.close()
+        with Tablestore(cloud, SECRET) as service:
+            yield service
 
-    @pytest.fixture
-    def make_client(self, service, properties, closing):
+    def new_client(self, service, secret_name, **arguments):
         from tablestore_plugin import ProxyOTSClient
 
-        def make(secret_name, **arguments):
-            return closing(ProxyOTSClient(secret_name, "http://" + service.address, "instance", **arguments))
+        return ProxyOTSClient(secret_name, "http://" + service.address, "instance", **arguments)
 
-        return make
-
-    @staticmethod
-    def call(client):
+    def call(self, service, client):
         assert list(client.list_table()) == ["app"]
 
     def test_version_4_of_the_signature(self, cloud, service, make_client):
-        client = make_client(SECRET, region=REGION)
-        self.call(client)
+        client = make_client(region=REGION)
+        self.call(service, client)
         cloud.rotate(SECRET)
 
-        self.call(client)
+        self.call(service, client)
 
-        assert service.statuses() == [200, 403, 200]
+        assert [call.status for call in service.calls()] == [200, 403, 200]

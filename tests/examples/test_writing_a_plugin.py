@@ -1,4 +1,4 @@
-"""The page "Writing a plugin", followed as a new user would."""
+"""The code on the page "Writing a plugin" works."""
 
 import io
 import os
@@ -29,10 +29,11 @@ def test_its_plugin_is_the_example(blocks):
         assert "\n\n\n".join(blocks[:3]) + "\n" == example.read()
 
 
-def test_its_plugin_passes_its_test(blocks, tmp_path):
+@pytest.mark.parametrize("block, passed", [(3, b"1 passed"), (4, b" passed")], ids=["its test", "the contract"])
+def test_its_plugin_passes(blocks, tmp_path, block, passed):
     pytest.importorskip("aliyun.log", reason="needs aliyun-log-python-sdk: nox -s examples")
     (tmp_path / "sls_plugin.py").write_text("\n\n\n".join(blocks[:3]))
-    (tmp_path / "test_sls_plugin.py").write_text(blocks[3])
+    (tmp_path / "test_sls_plugin.py").write_text(blocks[block])
 
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:managed_credentials",
@@ -40,7 +41,7 @@ def test_its_plugin_passes_its_test(blocks, tmp_path):
         cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=REPOSITORY), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )
 
-    assert run.returncode == 0 and b"1 passed" in run.stdout, run.stdout.decode()
+    assert run.returncode == 0 and passed in run.stdout, run.stdout.decode()
 
 
 class Rejected(Exception):
@@ -64,12 +65,12 @@ class Once(io.BytesIO):
 
 
 class TestUpload:
-    """The block on requests that are used up."""
+    """The block about requests that can be sent only once."""
 
     @pytest.fixture
     def upload(self, blocks, cloud, credentials):
         namespace = {}
-        exec(blocks[4], namespace)
+        exec(blocks[5], namespace)
 
         def upload_once(access_key, stream):
             body = stream.read()

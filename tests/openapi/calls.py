@@ -1,4 +1,4 @@
-"""Every form in which a V2.0 client is called, each as a function of the client that returns what the API echoes."""
+"""The ways to call a V2.0 client. Each is a function that takes the client and returns what the API echoes."""
 
 import base64
 import io
@@ -22,9 +22,9 @@ class Body:
     """A body of a request.
 
     Attributes:
-        fields: of the OpenApiRequest; made anew each time.
+        fields: returns the fields of the OpenApiRequest.
         kind: the ``req_body_type``.
-        sent: what arrives; None where it is a form.
+        sent: what arrives, or None for a form.
     """
 
     def __init__(self, fields, kind, sent=None):
@@ -44,8 +44,18 @@ class OneWay:
         return iter(self._file)
 
 
+class Odd(OneWay):
+    """A stream whose ``seek`` and ``tell`` raise errors."""
+
+    def seek(self, *args):
+        raise OSError("it cannot seek")
+
+    def tell(self):
+        raise ValueError("it cannot tell")
+
+
 class OneWayAsync:
-    """A stream whose ``read`` is awaited, and that can be read only once."""
+    """A stream whose ``read`` is awaited. It can be read only once."""
 
     def __init__(self, content):
         self._file = io.BytesIO(content)
@@ -75,6 +85,7 @@ STREAMS = {
     "file": Body(lambda: {"stream": _read_to(0, CONTENT)}, "binary", CONTENT),
     "file from where it is": Body(lambda: {"stream": _read_to(7, CONTENT)}, "binary", CONTENT),
     "stream": Body(lambda: {"stream": OneWay(CONTENT)}, "binary", CONTENT),
+    "odd stream": Body(lambda: {"stream": Odd(CONTENT)}, "binary", CONTENT),
 }
 ASYNC_STREAMS = {
     "bytes stream": STREAMS["bytes stream"],
@@ -105,7 +116,7 @@ def documented(answer):
 
 
 class Form:
-    """One way to call: what the client's config needs for it, and the call itself, sync and async."""
+    """One way to call: what it needs in the client's config, and the call itself, sync and async."""
 
     def __init__(self, call, call_async, bodies=BODIES, async_bodies=None, **configured):
         self.call, self.call_async = call, call_async
@@ -124,10 +135,9 @@ def _api(style, method="call_api"):
 
 
 def _older(method, kind, path):
-    """The methods that sign with version 1."""
+    """Return the calls of an old method, which signs with version 1."""
     def given(body):
-        given = ("DoThings", "2014-05-26", "HTTP", "POST", "AK") + path + ("json", request_of(body), runtime())
-        return given
+        return ("DoThings", "2014-05-26", "HTTP", "POST", "AK") + path + ("json", request_of(body), runtime())
 
     def call(client, body):
         return documented(getattr(client, method)(*given(body)))
@@ -162,7 +172,7 @@ def _execute(method):
 
 WITH_STREAMS = dict(BODIES, **STREAMS)
 WITH_ASYNC_STREAMS = dict(BODIES, **ASYNC_STREAMS)
-# Without a body a POST of the asynchronous client has a Content-Type that the SDK did not sign, as version 1 wants it.
+# A POST without a body gets a Content-Type from the asynchronous client, after the SDK has signed it with version 1.
 JSON = {"json": BODIES["json"]}
 A_FORM = {"form": BODIES["form"]}
 
@@ -192,5 +202,5 @@ def async_calls():
 
 
 def arrived(document):
-    """What arrived, of the document that the API echoes."""
+    """Return the body that arrived, from the document that the API echoes."""
     return base64.b64decode(document["Body"])

@@ -1,4 +1,4 @@
-"""Clients of the V2.0 SDKs for the local cloud; where alibabacloud-tea-openapi is not installed, no test."""
+"""Clients of the V2.0 SDKs for the local cloud. Without alibabacloud-tea-openapi, there are no tests here."""
 
 import pytest
 
@@ -10,17 +10,6 @@ try:
     import alibabacloud_tea_openapi.client  # noqa: F401
 except ImportError:
     collect_ignore_glob = ["test_*.py"]
-
-# What the SDKs do that newer versions of Python warn of.
-SDK_WARNINGS = [pytest.mark.filterwarnings("ignore:" + beginning) for beginning in (
-    "datetime.datetime.utcnow", "There is no current event loop", "This process", "Call to deprecated function")]
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.nodeid.startswith("tests/openapi/"):
-            for mark in SDK_WARNINGS:
-                item.add_marker(mark)
 
 
 @pytest.fixture
@@ -38,7 +27,7 @@ def config(cloud):
 
 @pytest.fixture
 def make_client(properties, config, closing):
-    """Make a managed client: of the class that all others inherit from, unless another is given."""
+    """Make a managed client. The default class is the base class of all others."""
     from alibabacloud_tea_openapi.client import Client
 
     from aliyun_sdk_secretsmanager_openapi_plugin import managed

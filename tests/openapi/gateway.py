@@ -1,4 +1,4 @@
-"""A gateway client (SPI), as products with one of their own have it: it signs, and reads the answer, for ``execute``."""
+"""A gateway client (SPI), which some products have: it signs the requests of ``execute`` and reads the answers."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ ALGORITHM = "ACS3-HMAC-SHA256"
 
 
 class Gateway(SPIClient):
-    """Signs with version 3. It asks for id, secret and token one after another, as older ones do."""
+    """Signs with version 3. Like old gateway clients, it asks for id, secret and token one by one."""
 
     def modify_configuration(self, context, attribute_map):
         pass

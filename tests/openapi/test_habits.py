@@ -1,16 +1,27 @@
-"""What users do with a V2.0 client besides calling it: its config, isinstance, help, an editor; and what is imported."""
+"""What programs do with a V2.0 client besides calls: its config, isinstance, help, an editor; what is imported."""
 
+import asyncio
+import copy
 import logging
+import pickle
 import pydoc
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
+from alibabacloud_credentials.client import Client as CredentialClient
 from alibabacloud_tea_openapi.client import Client
 from alibabacloud_tea_openapi.models import Config
 
-from aliyun_sdk_secretsmanager_openapi_plugin import ManagedClient, OpenApiAkExpireHandler, managed
+from aliyun_sdk_secretsmanager_openapi_plugin import (
+    ManagedClient,
+    ManagedCredentialsProvider,
+    OpenApiAkExpireHandler,
+    managed,
+)
+from aliyun_sdk_secretsmanager_testing import Fault
 from tests.conftest import SECRET
 from tests.instance import ROOT
 from tests.type_checker import checked
@@ -93,6 +104,84 @@ class TestConfig:
     def test_without_a_secret_name_it_says_so(self, properties):
         with pytest.raises(TypeError, match="secret_name"):
             managed(Client)(Config(endpoint="127.0.0.1"))
+
+
+class Written(ManagedClient, Client):
+    """A class that a program defines, with an attribute of its own."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.tags = ["one"]
+
+
+class Locked(Client):
+    """A handler of the program. It can be pickled because it defines how."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.lock = threading.Lock()
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "lock"}
+
+    def __setstate__(self, state):
+        vars(self).update(state, lock=threading.Lock())
+
+
+class Below(managed(Client)):
+    """A subclass of a class that ``managed`` made."""
+
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda client: pickle.loads(pickle.dumps(client)),
+}
+
+
+@pytest.mark.parametrize("how", sorted(COPIES))
+class TestCopies:
+    def test_of_subclasses(self, cloud, config, properties, closing, how):
+        for client_class in (Written, managed(Locked), Below):
+            client = closing(client_class(config(), SECRET))
+            other = closing(COPIES[how](client))
+            client.shutdown()
+            cloud.rotate(SECRET)
+
+            assert type(other) is client_class
+            assert call(other)["statusCode"] == 200
+            assert {"tags", "lock"} & set(vars(other)) == {"tags", "lock"} & set(vars(client))
+
+    def test_has_the_config_the_retries_and_the_handler(self, make_client, closing, how):
+        client = make_client(ak_expire_handler=OpenApiAkExpireHandler("Mine"), region_id="cn-beijing", user_agent="me")
+        client._retries = ["as the user said"]
+        other = closing(COPIES[how](client))
+
+        assert (other._region_id, other._user_agent, other._retries) == ("cn-beijing", "me", client._retries)
+        assert other.ak_expire_handler.get_ak_expire_code() == "Mine"
+
+    def test_of_a_plain_client_with_a_provider_outlives_it(self, cloud, config, properties, closing, how):
+        provider = closing(ManagedCredentialsProvider(SECRET))
+        client = Client(config(credential=CredentialClient(provider=provider)))
+        other = COPIES[how](client)
+        if how != "copy":  # a copy shares the provider
+            provider.shutdown()
+        cloud.rotate(SECRET, grace=60)
+
+        assert call(other)["statusCode"] == 200
+
+    def test_in_an_event_loop_does_not_wait_for_the_secret(self, cloud, fetches, config, properties, run, how):
+        cloud.inject("secrets_manager", Fault.hang())
+
+        async def main():
+            with managed(Client)(config(), SECRET) as client, COPIES[how](client) as other:
+                assert cloud.calls("api") == []
+                cloud.clear("secrets_manager")
+                given = arguments("RPC", BODIES["form"])
+                return await asyncio.gather(*(each.call_api_async(*given) for each in (client, other)))
+
+        assert [answer["statusCode"] for answer in run(main())] == [200, 200]
+        assert fetches() == 1
 
 
 class TestSecrecy:

@@ -5,17 +5,6 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from aliyun_sdk_secretsmanager_oss_plugin.proxy_bucket import ProxyBucket
-from tests.conftest import SECRET
-
-
-@pytest.fixture
-def make_bucket(cloud, properties, closing):
-    def make(secret_name=SECRET, **arguments):
-        return closing(ProxyBucket(secret_name, cloud.oss_endpoint, "bucket", **arguments))
-
-    return make
-
 
 @pytest.fixture
 def bucket(make_bucket):
@@ -24,7 +13,7 @@ def bucket(make_bucket):
 
 @pytest.fixture(scope="session")
 def crypto_provider(tmp_path_factory):
-    """With a key pair, which oss2 itself would make anew in each directory, a second each."""
+    """A provider with a key pair. oss2 would make a new pair in each directory, which takes a second."""
     keys = tmp_path_factory.mktemp("keys")
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     (keys / ".private_key.pem").write_bytes(private.private_bytes(

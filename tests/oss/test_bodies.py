@@ -1,4 +1,4 @@
-"""Bodies that are sent again: every layer of oss2's adapters is what it was at first."""
+"""Bodies that are sent again: every adapter of oss2 is back in its first state."""
 
 import inspect
 import io
@@ -21,7 +21,7 @@ SPOOL = 400
 
 
 class Stream:
-    """Has ``read``, and cannot seek."""
+    """A stream with ``read`` that cannot seek."""
 
     def __init__(self, content):
         self._file = io.BytesIO(content)
@@ -36,7 +36,7 @@ class IterableStream(Stream):
 
 
 class SizedStream(Stream):
-    """As the encoders of multipart forms."""
+    """A stream like those of the encoders for multipart forms."""
 
     def __init__(self, content):
         super().__init__(content)
@@ -78,7 +78,7 @@ def wrapped(body, crc, progress):
 
 
 def read_all(data, amount):
-    """Read as requests does: what has ``read`` in blocks, else by iterating."""
+    """Read a body as requests does: in blocks if it has ``read``, otherwise by iteration."""
     if not hasattr(data, "read"):
         return b"".join(data)
     content = b""
@@ -99,10 +99,6 @@ def test_body_is_whole_again_wherever_the_first_attempt_stopped(kind, content, f
     if isinstance(data, bytes):
         return
     body = ReplayableBody(data, BUFFER, SPOOL)
-    if body.rewind() is not None:
-        assert not crc
-        assert not progress  # only what oss2 has not wrapped can be of a kind that is left alone
-        return
     fresh_crc = getattr(data, "crc", None) if crc else None
 
     for _ in range(replays):
@@ -115,14 +111,14 @@ def test_body_is_whole_again_wherever_the_first_attempt_stopped(kind, content, f
         del consumed[:]
         assert body.rewind() is None
         assert not crc or data.crc == fresh_crc
-        assert not progress or consumed in ([], [0])
+        assert consumed == []  # an exception of the program's callback would look like one of the body
     assert read_all(body.data, amount) == content
 
     if crc:
         expected = utils.Crc64(17)
         expected(content)
         assert data.crc == expected.crc
-    if progress:
+    if progress and consumed:  # oss2 reports no progress for an empty body
         assert consumed == sorted(consumed)
         assert consumed[0] == 0
         assert consumed[-1] == len(content)
@@ -143,7 +139,7 @@ class TestWhatIsRewoundCostsNothing:
 
         file = Untouchable(b"content")
 
-        assert ReplayableBody(file, BUFFER, SPOOL).data is file
+        assert ReplayableBody(file, BUFFER, SPOOL).data.file_object is file  # oss2 wraps it in the same adapter
 
 
 class TestWhatIsKept:

@@ -1,4 +1,4 @@
-"""Where the code of an error of OSS is found."""
+"""Where the error code is found in an answer of OSS."""
 
 import base64
 
@@ -11,7 +11,7 @@ XML = b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>InvalidAccessKeyId</C
 
 
 def error_of_a_head(header):
-    """Return what the answer to a HEAD is made into, by versions of oss2 that read no header."""
+    """Return the error that old versions of oss2, which read no header, make of the answer to a HEAD."""
     error = oss2.exceptions.ServerError(403, {}, b"", {})
     error.headers = {} if header is None else {"x-oss-err": header}
     return error

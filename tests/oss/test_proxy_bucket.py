@@ -1,4 +1,4 @@
-"""Calls of a bucket over a rotation of its key."""
+"""Calls of a bucket during a rotation of its key."""
 
 import inspect
 
@@ -7,18 +7,14 @@ import pytest
 from oss2.headers import OSS_SECURITY_TOKEN
 from requests.structures import CaseInsensitiveDict
 
-from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler, ReplayError
+from aliyun_sdk_secretsmanager_common_plugin import ReplayError
 from aliyun_sdk_secretsmanager_testing import Fault
 from tests.conftest import SECRET
 
 
-def fetches(cloud):
-    return len(cloud.calls("secrets_manager"))
-
-
 @pytest.fixture
 def rotated(cloud, bucket):
-    """The bucket holds a key that OSS no longer knows."""
+    """A bucket whose key OSS no longer knows."""
     cloud.rotate(SECRET)
     return bucket
 
@@ -26,7 +22,7 @@ def rotated(cloud, bucket):
 @pytest.mark.parametrize("enable_crc", [True, False])
 @pytest.mark.parametrize("body", [b"", b"bytes", "text \u4f60", b"x" * 300000])
 class TestPut:
-    def test_body_is_stored_whole(self, cloud, make_bucket, body, enable_crc):
+    def test_body_is_stored_whole(self, cloud, fetches, make_bucket, body, enable_crc):
         bucket = make_bucket(enable_crc=enable_crc)
         cloud.rotate(SECRET)
 
@@ -34,7 +30,7 @@ class TestPut:
 
         assert result.status == 200
         assert cloud.object("bucket", "key") == (body if isinstance(body, bytes) else body.encode("utf-8"))
-        assert fetches(cloud) == 2
+        assert fetches() == 2
 
     def test_progress_and_crc_are_of_the_last_attempt(self, cloud, make_bucket, body, enable_crc):
         bucket = make_bucket(enable_crc=enable_crc)
@@ -122,23 +118,23 @@ class TestCalls:
 
         assert requests.get(bucket.sign_url("GET", "key", 60)).content == b"content"
 
-    def test_other_errors_surface_as_oss2_raises_them(self, cloud, bucket):
+    def test_other_errors_surface_as_oss2_raises_them(self, fetches, bucket):
         with pytest.raises(oss2.exceptions.NoSuchKey):
             bucket.get_object("nothing")
 
-        assert fetches(cloud) == 1
+        assert fetches() == 1
 
-    def test_no_connection_is_a_request_error(self, cloud, bucket):
+    def test_no_connection_is_a_request_error(self, cloud, fetches, bucket):
         cloud.inject("oss", Fault.refuse())
 
         with pytest.raises(oss2.exceptions.RequestError):
             bucket.get_object("key")
 
-        assert fetches(cloud) == 1
+        assert fetches() == 1
 
 
 class TestBodiesThatAreNotKept:
-    """More of a body that can be read only once than the proxy keeps."""
+    """A body that can be read only once and is larger than what the bucket keeps."""
 
     @pytest.fixture
     def small(self, cloud, make_bucket):
@@ -164,13 +160,13 @@ class TestBodiesThatAreNotKept:
 
         assert cloud.object("bucket", "appended") == b"one"
 
-    def test_the_key_is_renewed_for_the_next_call(self, cloud, small):
+    def test_the_key_is_renewed_for_the_next_call(self, cloud, fetches, small):
         with pytest.raises(oss2.exceptions.ServerError):
             small.put_object("key", iter([b"con", b"tent"]))
 
         small.put_object("key", b"content")
 
-        assert fetches(cloud) == 2
+        assert fetches() == 2
         assert [call.status for call in cloud.calls("oss")][-2:] == [403, 200]
 
     def test_without_a_rotation_it_is_stored(self, cloud, make_bucket):
@@ -256,15 +252,3 @@ class TestConstructor:
 
         assert len(pool.pools) == 1
         assert second.get_object("key").read() == b"content"
-
-    def test_custom_handler_alone_decides(self, cloud, make_bucket):
-        class Never(AKExpireHandler):
-            def judge_ak_expire(self, exception):
-                return False
-
-        bucket = make_bucket(ak_expire_handler=Never())
-        cloud.rotate(SECRET)
-
-        with pytest.raises(oss2.exceptions.ServerError):
-            bucket.put_object("key", b"content")
-        assert fetches(cloud) == 1

@@ -1,4 +1,4 @@
-"""Uploads that are refused in every way a server can: the object is right, or as it was, and the error is oss2's own."""
+"""Uploads that a server refuses in various ways: the object is complete or unchanged, and the error is oss2's own."""
 
 import hashlib
 
@@ -10,13 +10,13 @@ from tests.conftest import SECRET
 from .test_bodies import BODIES
 from .test_uploads import CALLS, CONTENT
 
-# What the client makes of an answer before the whole body was sent, and a connection that ends then, is up to the
-# timing: it has the answer, or it has no more than the broken connection.
+# A server may answer before it has read the whole body, and then close the connection. It depends on the timing whether
+# the client sees the answer or only the closed connection.
 TIMELY = ("after the body", "drained")
 HOWS = TIMELY + ("closed", "half-closed", "without an answer")
 KINDS = ("bytes", "file", "sized part of a file", "sized stream", "generator")
 VERSIONS = [version for version, name in (("v1", "Auth"), ("v2", "AuthV2"), ("v4", "AuthV4")) if hasattr(oss2, name)]
-# All calls with all kinds of bodies take a minute and more: ``nox -s oss`` runs them, on several versions of oss2.
+# All calls with all kinds of bodies take more than a minute. ``nox -s oss`` runs them with several versions of oss2.
 every_combination = pytest.mark.parametrize(("version", "kind", "call"), [
     pytest.param(version, kind, call, marks=[] if (version, call) == ("v1", "put") and kind in ("file", "generator")
                  else pytest.mark.matrix)
@@ -65,7 +65,7 @@ def test_object_is_right_or_as_it_was(cloud, upload, version, kind, call, how):
 
 
 @every_combination
-def test_key_that_is_refused_when_the_body_has_come(cloud, upload, version, kind, call):
+def test_key_that_is_rejected_when_the_body_has_come(cloud, upload, version, kind, call):
     cloud.refuse_uploads("after the body", recheck=True)
     cloud.when_received(len(CONTENT) // 2, lambda: cloud.rotate(SECRET))
 
@@ -139,7 +139,7 @@ def test_64_mebibytes(cloud, make_bucket, tmp_path, kind, how):
 
 
 def test_the_same_exchange_with_oss2_alone(cloud):
-    """What the proxies' errors are measured by: an upload with a dead key and no renewal."""
+    """A plain bucket's upload with a rejected key ends with the same error as that of a proxy."""
     old = cloud.secret(SECRET).current
     cloud.rotate(SECRET)
     bucket = oss2.Bucket(oss2.Auth(old.access_key_id, old.access_key_secret), cloud.oss_endpoint, "bucket")

@@ -1,4 +1,4 @@
-"""Bodies as programs give them to alibabacloud-oss-v2, each over the same content."""
+"""The kinds of bodies that programs give to alibabacloud-oss-v2, all with the same content."""
 
 import io
 import tempfile
@@ -7,7 +7,7 @@ CONTENT = (b"0123456789abcdef" * 16) * 400
 
 
 class IterableStream:
-    """Has ``read``, and cannot seek."""
+    """A stream with ``read`` that cannot seek."""
 
     def __init__(self, content):
         self._file = io.BytesIO(content)
@@ -20,7 +20,7 @@ class IterableStream:
 
 
 class Pipe(io.RawIOBase):
-    """Says that it cannot seek, as what a socket or a process gives."""
+    """A stream whose ``seekable`` returns False, like that of a socket or a process."""
 
     def __init__(self, content):
         self._file = io.BytesIO(content)

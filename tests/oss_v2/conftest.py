@@ -1,4 +1,4 @@
-"""Clients of alibabacloud-oss-v2 for the local cloud; where it is not installed, no test."""
+"""Clients of alibabacloud-oss-v2 for the local cloud. Without that SDK, there are no tests here."""
 
 import pytest
 
@@ -9,18 +9,6 @@ try:
     import alibabacloud_oss_v2.aio  # noqa: F401
 except ImportError:
     collect_ignore_glob = ["test_*.py"]
-
-
-# What the SDKs do that newer versions of Python warn of.
-SDK_WARNINGS = [pytest.mark.filterwarnings("ignore:" + beginning) for beginning in (
-    "datetime.datetime.utcnow", "This process", "Call to deprecated function")]
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.nodeid.startswith("tests/oss_v2/"):
-            for mark in SDK_WARNINGS:
-                item.add_marker(mark)
 
 
 @pytest.fixture
@@ -38,7 +26,7 @@ def config(cloud):
 
 @pytest.fixture
 def make_client(properties, config, closing):
-    """Make a managed client: a ``Client``, unless another class is given."""
+    """Make a managed client. The default class is ``Client``."""
     from alibabacloud_oss_v2 import Client
 
     from aliyun_sdk_secretsmanager_oss_v2_plugin import managed
@@ -61,7 +49,7 @@ def with_async_client(make_client):
     from alibabacloud_oss_v2.aio import AsyncClient
 
     def with_client(work, new_loop=None, **arguments):
-        made = make_client(client_class=AsyncClient, **arguments)  # which has read the secret
+        made = make_client(client_class=AsyncClient, **arguments)  # the secret is read here, outside of the loop
 
         async def main():
             async with made as client:

@@ -1,4 +1,4 @@
-"""Every operation of the SDK, by a plain and by a managed client: the same requests to the byte, and the same results.
+"""Every operation of the SDK, by a plain and by a managed client: the same bytes are sent, with the same results.
 
 The SDK's sdists and wheels carry no tests of their own, so that these stand for them.
 """
@@ -26,7 +26,7 @@ REFUSED = b"<Error><Code>AccessDenied</Code><Message>no</Message><RequestId>R</R
 
 
 class Answer(_nopResponse):
-    """An answer: empty, unless it is a refusal."""
+    """An answer with an empty body, or a refusal."""
 
     def __init__(self, request, status):
         super().__init__(request=request)
@@ -84,13 +84,13 @@ class AsyncRecorder(AsyncHttpClient):
 
 
 def operations(client_class):
-    """The methods that take one request."""
+    """Return the methods that take one request."""
     return sorted(name for name, method in inspect.getmembers(client_class, inspect.isfunction)
                   if list(inspect.signature(method).parameters)[1:] == ["request", "kwargs"] and name != "presign")
 
 
 def value_of(annotation):
-    """A value for a parameter of a request; None where it would be another object."""
+    """Return a value for a parameter of a request, or None for a type that has no simple value."""
     if typing.get_origin(annotation) is typing.Union:
         annotation = next(each for each in typing.get_args(annotation) if each is not type(None))
     if annotation in (str, int, bool):
@@ -101,7 +101,7 @@ def value_of(annotation):
 
 
 def requests_of(client_class, name):
-    """A request with what names its object, and one with all that is simple."""
+    """Return a request with the names of its object, and one with all other parameters as well."""
     request_class = typing.get_type_hints(getattr(client_class, name), vars(models), {"models": models})["request"]
     hints = typing.get_type_hints(request_class.__init__)
     names = {"bucket": "bucket", "key": "key", "body": b"body", "source_key": "source", "source_bucket": "bucket"}
@@ -112,7 +112,7 @@ def requests_of(client_class, name):
 
 
 def outcome(work):
-    """What came of a call: the result's fields, or the error's text."""
+    """Return the fields of a call's result, or the text of its error."""
     try:
         result = work()
     except Exception as error:
@@ -123,7 +123,7 @@ def outcome(work):
 
 @pytest.fixture
 def still(monkeypatch):
-    """Let signers sign for one moment."""
+    """Let signers see one fixed time."""
     for signer in (SignerV1, SignerV4):
         def sign(self, context, plain=signer.sign):
             context.signing_time = NOW
@@ -141,7 +141,7 @@ def secret_name(request, cloud):
 
 @pytest.fixture
 def pair(cloud, properties, config, closing, still, secret_name):
-    """Make a plain client and a managed one, each with a recorder."""
+    """Make a plain client and a managed one, each with a recorder of what it sends."""
     key = cloud.secret(secret_name).current
 
     def make(client_class, recorder_class, status, version):

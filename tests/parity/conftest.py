@@ -1,4 +1,4 @@
-"""The local cloud with both gateways, our properties for each, and what reaches them."""
+"""The local cloud with both gateways, properties files for each, and the requests that reach them."""
 
 import collections
 import gc
@@ -16,7 +16,7 @@ from tests.conftest import SECRET
 INSTANCE = "kst-hangzhou"
 PASSWORD = "ThePasswordThatNobodyMaySee42"
 
-# What the vendor's packages do that Python, cryptography or urllib3 warn of.
+# Warnings of Python, cryptography and urllib3 about the vendor's packages.
 VENDOR_WARNINGS = [pytest.mark.filterwarnings("ignore:" + beginning) for beginning in (
     "Unverified HTTPS request", "ssl.match_hostname", "str for passphrase", "PKCS#12 support", "CRL support",
     "Unexpected end-group tag", "This process", "unclosed")]
@@ -26,7 +26,7 @@ Received = collections.namedtuple("Received", "method target headers body")
 
 @pytest.fixture(autouse=True)
 def nothing_kept():
-    """The vendor's packages keep endpoints, a logger and connections for the process."""
+    """Reset what the vendor's packages keep for the process: endpoints, a logger and connections."""
     yield
     from alibaba_cloud_secretsmanager_client.utils.common_logger import CommonLogger
     from aliyunsdkcore.endpoint.default_endpoint_resolver import DefaultEndpointResolver
@@ -56,7 +56,7 @@ def client_key(cloud, tmp_path):
 
 @pytest.fixture
 def write(cloud, tmp_path, request):
-    """Write the properties file for ``shared`` or ``dedicated``; further keys change it, None takes one out."""
+    """Write the properties file for ``shared`` or ``dedicated``. Further keys change it; None removes a key."""
 
     def write_properties(gateway="shared", ca_file="the cloud's", **keys):
         ca_file = cloud.ca_file if ca_file == "the cloud's" else ca_file

@@ -1,4 +1,4 @@
-"""The same answers and errors from the official client its own way, from it as our backend, and from our gateways."""
+"""The official client alone, the official client as a backend, and our gateways: same answers and errors."""
 
 import json
 
@@ -34,7 +34,7 @@ def readers(cloud, write, where, request):
         official = witness.shared(cloud, witness.builder().with_access_key(key.access_key_id, key.access_key_secret))
 
     def ours(secrets_client):
-        gateway = ManagedCredentials(load_settings(write(where, secrets_client=secrets_client)))._gateways[0]
+        gateway = ManagedCredentials(load_settings(write(where, secrets_client=secrets_client)))._account._backends.gateways[0]
         return lambda name: gateway.get_secret_value(name, 5)
 
     return [
@@ -58,7 +58,7 @@ def test_a_secret_is_the_same(cloud, readers, name):
 
 
 def test_a_secret_that_is_no_managed_key_is_the_same(cloud, readers):
-    # The official client gives fields that are not there as empty texts.
+    # The official client returns missing fields as empty strings.
     cloud.create_secret("text", secret_data="\u4f60 \"quoted\"\n", secret_type="Generic")
 
     answers = [{field: value for field, value in read("text").items() if value} for read in readers]
@@ -102,5 +102,5 @@ def test_throttling_is_passed_on_at_once_by_ours_alone(cloud, readers, where):
 def test_a_client_key_that_is_not_known_is_refused(cloud, client_key, readers):
     cloud.revoke_client_key(client_key.key_id)
 
-    # The official client gives it the name that it has on the shared gateway.
+    # The official client uses the error code of the shared gateway.
     assert refusals(readers, SECRET) == [("InvalidAccessKeyId.NotFound", 401)] * 2 + [("Unauthorized", 401)]

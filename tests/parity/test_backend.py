@@ -4,22 +4,22 @@ import logging
 import os
 import threading
 import time
-import traceback
 
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 from aliyunsdkcore.request import CommonRequest
 
 from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
-from aliyun_sdk_secretsmanager_common_plugin.gateways import UnreadableAnswer, UntrustedGateway
-from aliyun_sdk_secretsmanager_common_plugin.identities import IdentityError
+from aliyun_sdk_secretsmanager_common_plugin.identities.identity import IdentityError
+from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.gateways import UnreadableAnswer, UntrustedGateway
 from aliyun_sdk_secretsmanager_common_plugin.settings import load_settings
 from aliyun_sdk_secretsmanager_oss_plugin import ProxyBucket
 from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
 from aliyun_sdk_secretsmanager_testing import Fault
 from tests.common.fakes import everything_in
-from tests.conftest import SECRET, wait_until
-from tests.test_drills import Load
+from tests.conftest import SECRET
+from tests.drills import Load
+from tests.forks import in_child
 
 from . import witness
 from .conftest import PASSWORD, VENDOR_WARNINGS
@@ -48,11 +48,11 @@ def properties(write, where):
 
 @pytest.fixture
 def gateway(properties):
-    return ManagedCredentials(load_settings(properties))._gateways[0]
+    return ManagedCredentials(load_settings(properties))._account._backends.gateways[0]
 
 
 def calls_of(cloud, credentials, closing):
-    """A call of the business API and one of OSS, by clients of ours."""
+    """A call of the business API and one of OSS, with our proxies."""
     client = closing(ProxyAcsClient(SECRET, pool_size=8, managed_credentials=credentials))
     bucket = closing(ProxyBucket(SECRET, cloud.oss_endpoint, "bucket", managed_credentials=credentials))
 
@@ -66,11 +66,9 @@ def calls_of(cloud, credentials, closing):
 def rotations_cost_no_call(cloud, credentials, closing):
     with Load(calls_of(cloud, credentials, closing) * 4) as load:
         for _ in range(3):
-            done = load.calls
-            wait_until(lambda: load.calls > done + 30)
+            load.more(30)
             cloud.rotate(SECRET)
-        done = load.calls
-        wait_until(lambda: load.calls > done + 30)
+        load.more(30)
     assert load.failures == []
     assert cloud.calls("api")[-1].access_key_id == cloud.secret(SECRET).current.access_key_id
 
@@ -95,7 +93,7 @@ class TestCredentialsTypes:
     def read(self, cloud, write):
         def read_secret(**keys):
             path = write(secrets_client="aliyun-secret-manager-client", **keys)
-            return ManagedCredentials(load_settings(path))._gateways[0].get_secret_value(SECRET, 5)["SecretName"]
+            return ManagedCredentials(load_settings(path))._account._backends.gateways[0].get_secret_value(SECRET, 5)["SecretName"]
 
         return read_secret
 
@@ -122,7 +120,7 @@ class TestCredentialsTypes:
         return ManagedCredentials(load_settings(write(
             secrets_client="aliyun-secret-manager-client", credentials_type="ram_role",
             credentials_role_arn=cloud.role_arn, credentials_role_session_name="app",
-            credentials_sts_endpoint=cloud.sts_endpoint)))._gateways[0]
+            credentials_sts_endpoint=cloud.sts_endpoint)))._account._backends.gateways[0]
 
     def test_ram_role_whose_token_is_refused_is_assumed_again(self, cloud, role):
         assert role.get_secret_value(SECRET, 5)["SecretName"] == SECRET
@@ -156,7 +154,7 @@ class TestFailures:
         assert SECRET in str(caught.value)
         assert gateway.endpoint in str(caught.value)
 
-    # Of a dedicated gateway the official client takes a page for a broken message.
+    # The official client takes a page from a dedicated gateway for a malformed message.
     @pytest.mark.parametrize("where", ["shared"], indirect=True)
     def test_page_of_a_proxy_is_unreadable(self, cloud, gateway):
         cloud.inject("secrets_manager", Fault.html(502))
@@ -185,7 +183,7 @@ class TestTls:
     def test_certificate_of_an_unknown_ca_is_refused(self, cloud, write, where, service):
         path = write(where, ca_file=None, secrets_client="aliyun-secret-manager-client")
 
-        self.check(cloud, ManagedCredentials(load_settings(path))._gateways[0], service)
+        self.check(cloud, ManagedCredentials(load_settings(path))._account._backends.gateways[0], service)
 
     @pytest.mark.parametrize("fault", [Fault.expired_certificate(), Fault.untrusted_certificate()],
                              ids=["expired", "untrusted"])
@@ -195,7 +193,7 @@ class TestTls:
         self.check(cloud, gateway, service)
 
     def test_its_own_way_the_shared_gateway_is_not_verified(self, cloud):
-        """Why it is not its own way."""
+        """This is why the official client's own connection is not used."""
         cloud.inject("secrets_manager", Fault.untrusted_certificate())
         key = cloud.identity
 
@@ -228,7 +226,7 @@ class TestSecrecy:
         path = write(where, secrets_client="aliyun-secret-manager-client", credentials_type="sts_token",
                      credentials_access_key_id=key.access_key_id, credentials_access_secret=key.access_key_secret,
                      credentials_security_token=key.security_token)
-        gateway = ManagedCredentials(load_settings(path))._gateways[0]
+        gateway = ManagedCredentials(load_settings(path))._account._backends.gateways[0]
         error = None
         if fault is not None:
             cloud.inject(service, fault)
@@ -250,29 +248,18 @@ class TestForks:
     def test_child_and_parent_renew_on_sockets_of_their_own(self, cloud, credentials):
         key = credentials.get(SECRET)
         cloud.rotate(SECRET, grace=60)
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                assert sockets_of(credentials) == []
-                assert credentials.renew(SECRET, key) is not None
-                status = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                os._exit(status)
 
-        assert os.waitpid(pid, 0)[1] == 0
+        assert in_child(lambda: (sockets_of(credentials), credentials.renew(SECRET, key) is None)) == ([], False)
         assert sockets_of(credentials) != []
         assert credentials.renew(SECRET, key) is not None
 
 
 def sockets_of(credentials):
-    """Return the pools of connections behind the gateways."""
+    """Return the connection pools of the gateways."""
     from Tea.core import TeaCore
 
     sessions = list(TeaCore._sessions.values())
-    sessions += [gateway._client.session for gateway in credentials._gateways if hasattr(gateway, "_client")]
+    sessions += [gateway._client.session for gateway in credentials._account._backends.gateways if hasattr(gateway, "_client")]
     return [pools for session in sessions for pools in [session.adapters["https://"].poolmanager.pools] if len(pools)]
 
 

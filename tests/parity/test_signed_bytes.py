@@ -1,12 +1,13 @@
-"""What our gateways send, byte for byte beside what the official client sends for the same key, input and date."""
+"""Our requests, compared byte by byte with those of the official client for the same key, input and date."""
 
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
-from aliyun_sdk_secretsmanager_common_plugin.client_key import ClientKey
+from aliyun_sdk_secretsmanager_common_plugin.identities.client_key import ClientKey
 from aliyun_sdk_secretsmanager_common_plugin.settings import load_settings
+from aliyun_sdk_secretsmanager_testing.nonces import Nonces
 from tests.conftest import SECRET
 from tests.instance import ADDRESS
 
@@ -17,17 +18,17 @@ pytest.importorskip("alibaba_cloud_secretsmanager_client", reason="nox -s parity
 pytestmark = VENDOR_WARNINGS
 
 OURS = ["native", "aliyun-secret-manager-client"]
-# What says who sent it, and how it wants the answer.
+# Headers about the sender and the format of the answer.
 OF_THE_SENDER = ("user-agent", "accept-encoding", "connection")
 
 
 @pytest.fixture
 def gateway(write):
-    """Make our gateway, the native one or that through the official client."""
+    """Make a gateway of ours: native, or with the official client as its backend."""
 
     def make(where, secrets_client, **keys):
         path = write(where, secrets_client=secrets_client, **keys)
-        return ManagedCredentials(load_settings(path))._gateways[0]
+        return ManagedCredentials(load_settings(path))._account._backends.gateways[0]
 
     return make
 
@@ -83,6 +84,11 @@ def query(received):
 
 
 class TestShared:
+    @pytest.fixture(autouse=True)
+    def nonce_of_both(self, monkeypatch):
+        """Both sign with the same nonce, which a service accepts only once."""
+        monkeypatch.setattr(Nonces, "use", lambda *claim: True)
+
     def check(self, wire, ours, official, besides=()):
         official.get_secret_value(witness.request(SECRET))
         ours.get_secret_value(SECRET, 5)
@@ -126,7 +132,7 @@ class TestShared:
 
         self.check(wire, ours, witness.shared(cloud, witness.with_client_key(client_key, PASSWORD)))
 
-    # Each has credentials of its own; that the signature is right, the cloud says.
+    # Each has its own credentials. The cloud checks the signature.
     OF_THE_CREDENTIALS = ("AccessKeyId", "SecurityToken", "Signature")
 
     @pytest.mark.parametrize("credentials_type", ["ram_role", "sts"])

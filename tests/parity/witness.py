@@ -1,8 +1,8 @@
-"""The official client its own way: its builder, its credentials, its retries, its TLS; nothing of ours."""
+"""The official client alone: its own builder, credentials, retries and TLS, and nothing of ours."""
 
 
 def request(secret_name):
-    """Return a request as its ``SecretManagerCacheClient`` makes it."""
+    """Return a request as ``SecretManagerCacheClient`` makes it."""
     from aliyunsdkkms.request.v20160120.GetSecretValueRequest import GetSecretValueRequest
 
     made = GetSecretValueRequest()
@@ -22,7 +22,7 @@ def builder():
 
 
 def shared(cloud, builder):
-    """Return a client of the shared gateway, of a builder that has the credentials."""
+    """Return a client of the shared gateway, from a builder with credentials."""
     from alibaba_cloud_secretsmanager_client.model.region_info import RegionInfo
 
     client = builder.add_region_info(RegionInfo("cn-hangzhou", endpoint=cloud.gateway_endpoint())).build()
@@ -45,7 +45,7 @@ def dedicated(cloud, client_key, password):
 
 
 def with_client_key(client_key, password):
-    """Return a builder with the credentials that its ``credentials_type=client_key`` makes."""
+    """Return a builder with the credentials of ``credentials_type=client_key``."""
     from alibaba_cloud_secretsmanager_client.model.client_key_credentials import ClientKeyCredential
     from alibaba_cloud_secretsmanager_client.utils import client_key_utils
 

@@ -1,5 +1,4 @@
-"""What the programs of these tests share: calls that name their process in the cloud's log, forks, and a word with the
-test."""
+"""Functions for the programs of these tests: calls that name their process in the cloud's log, forks, and messages."""
 
 import json
 import os
@@ -18,7 +17,7 @@ def new_client(secret_name=SECRET, **arguments):
 
 
 def call(client):
-    """Make a call; return the id of the process that made it, and the masked one of the key that it was answered for."""
+    """Make a call; return the id of this process, and the masked id of the key that the answer names."""
     request = CommonRequest(
         domain=os.environ["API"], version="2014-05-26", action_name="In{}".format(os.getpid()))
     answer = json.loads(client.do_action_with_exception(request).decode("utf-8"))
@@ -26,7 +25,7 @@ def call(client):
 
 
 def in_child(function):
-    """Fork; return when ``function`` was run in the child."""
+    """Run a function in a forked child, wait for its end, and check that it succeeded."""
     child = os.fork()
     if child == 0:
         try:
@@ -40,10 +39,10 @@ def in_child(function):
 
 
 def tell(what):
-    """Tell the test."""
+    """Send the test a message."""
     print(json.dumps(what), flush=True)
 
 
 def wait():
-    """Wait until the test says to go on."""
+    """Wait until the test calls ``Program.go_on``."""
     sys.stdin.readline()

@@ -1,4 +1,4 @@
-"""celery with its prefork pool: rotations between tasks and during them, and processes that are made anew."""
+"""celery with its prefork pool: rotations between tasks and during them, and processes that are replaced."""
 
 import signal
 import sys
@@ -18,7 +18,7 @@ APPLICATION = """
 
     app = Celery("application")
     app.conf.update(
-        # The working directory as the broker.
+        # The working directory is the broker.
         broker_url="filesystem://",
         broker_transport_options={
             "data_folder_in": "messages", "data_folder_out": "messages", "control_folder": "control",
@@ -106,7 +106,7 @@ def test_rotations_between_tasks_and_during_them(work, start, cloud, log, until,
 
 
 def test_processes_made_anew_over_rotations(work, start, cloud, log):
-    """``--max-tasks-per-child``: new processes begin with the worker's key, old as it is."""
+    """``--max-tasks-per-child``: new processes begin with the worker's key, even if that is old."""
     worker = work("--max-tasks-per-child", "3")
     caller = start(CALLER + """
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Programs that gevent patched before they import anything else: greenlets are their threads."""
+"""Programs that gevent patches before their other imports, so that greenlets are their threads."""
 
 import pytest
 
@@ -17,7 +17,7 @@ PATCHED = """
     listener = ThreadPoolExecutor(1)
 
     def wait():
-        # In a thread of its own: the others go on.
+        # In a thread of its own, so that the greenlets are not blocked.
         listener.submit(sys.stdin.readline).result()
 """
 
@@ -86,14 +86,14 @@ def test_deadlines_hold_and_other_greenlets_go_on(start, cloud, log):
 
     reading, renewing, ticks = program.says()
 
-    assert 1.9 < reading < 10
-    assert all(0.9 < one < 10 for one in renewing)
+    assert 1.9 < reading < 50
+    assert all(0.9 < one < 50 for one in renewing)
     assert ticks > 10
     assert program.ends() == 0, program.problems()
     assert log.fetches(SECRET) == 2
 
 
-def test_the_refresher_runs(start, cloud):
+def test_refreshes_run(start, cloud):
     program = start(PATCHED + """
     client = new_client()
     client._managed_credentials.subscribe(lambda *key: tell("new key"))
@@ -119,7 +119,12 @@ def test_forked_while_a_refresh_hangs(start, cloud, log, until):
     wait()
     refreshing = gevent.spawn(client._managed_credentials.refresh, "app/key")
     wait()
-    in_child(lambda: call(client))
+
+    def child():
+        call(client)
+        assert refreshing.get()  # its greenlet lives on in the child, and asks again there
+
+    in_child(child)
     tell("forked")
     wait()
     assert refreshing.get()
@@ -138,4 +143,4 @@ def test_forked_while_a_refresh_hangs(start, cloud, log, until):
     assert program.ends() == 0, program.problems()
     assert len(log.by_process()) == 2
     assert log.rejected() == set()
-    assert log.fetches() == 2
+    assert log.fetches() == 3

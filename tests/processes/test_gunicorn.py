@@ -1,4 +1,4 @@
-"""gunicorn, of each kind of worker: rotations under load, workers that are made anew, and a reload."""
+"""gunicorn with each kind of worker: rotations under load, workers that are replaced, and a reload."""
 
 import re
 import signal
@@ -28,7 +28,7 @@ CONFIGURATION = """
     graceful_timeout = 30
     control_socket_disable = True  # it would be in the home directory
 """
-# Before the application is imported, as gevent asks.
+# gevent has to patch before the application is imported.
 PATCHED = """
     from gevent import monkey
     monkey.patch_all()
@@ -42,10 +42,10 @@ KINDS = {
 
 
 class Server:
-    """A gunicorn.
+    """A running gunicorn.
 
     Attributes:
-        program: its arbiter's process.
+        program: the process of its arbiter.
     """
 
     def __init__(self, program, until):
@@ -59,14 +59,14 @@ class Server:
         return re.search(r"Listening at: (http://[0-9.:]+)", self.program.problems())
 
     def booted(self):
-        """Return the process ids of the workers that have begun so far."""
+        """Return the process ids of all workers that were started."""
         return [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", self.program.problems())]
 
     def get(self):
-        """Return the id of the process that answered a request, for which it called the service.
+        """Make a request, for which a worker calls the service, and return the id of the worker's process.
 
         Raises:
-            requests.RequestException: it failed.
+            requests.RequestException: the request failed.
         """
         answer = requests.get(self._url, timeout=60)
         answer.raise_for_status()
@@ -90,11 +90,11 @@ class Server:
 
 
 class Load:
-    """Requests of some threads, until it is left.
+    """Threads that make requests until the context ends.
 
     Attributes:
-        problems: of those that failed.
-        answered: the process ids of those that did not.
+        problems: the errors of the requests that failed.
+        answered: the process ids from the answers of the others.
     """
 
     def __init__(self, server, threads=4):
@@ -138,7 +138,7 @@ def serve(start, tmp_path, until):
 @pytest.mark.parametrize("preload", [True, False], ids=["preload", "no preload"])
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_rotations_under_load(serve, cloud, log, until, kind, preload):
-    """Workers that are forked after the first read have its key. A rotation is one fetch a process."""
+    """Workers that are forked after the first read have its key. A rotation costs one fetch in each process."""
     server = serve(*(KINDS[kind] + ["--preload"] * preload))
     count = int(KINDS[kind][-1])
     until(lambda: len(server.booted()) == count)
@@ -163,7 +163,7 @@ def test_rotations_under_load(serve, cloud, log, until, kind, preload):
 @pytest.mark.parametrize("preload", [True, False], ids=["preload", "no preload"])
 @pytest.mark.parametrize("kind", ["sync", "gthread"])
 def test_workers_made_anew_over_rotations(serve, cloud, log, until, kind, preload):
-    """``--max-requests``: with ``--preload`` new workers begin with the arbiter's key, old as it is."""
+    """``--max-requests``: with ``--preload`` new workers begin with the arbiter's key, even if that is old."""
     server = serve(*(KINDS[kind] + ["--max-requests", "30"] + ["--preload"] * preload))
 
     with Load(server, 2) as load:
@@ -182,7 +182,7 @@ def test_workers_made_anew_over_rotations(serve, cloud, log, until, kind, preloa
 
 @pytest.mark.parametrize("preload", [True, False], ids=["preload", "no preload"])
 def test_reload(serve, cloud, log, until, preload):
-    """A HUP: other workers take over, without a failed request."""
+    """At a HUP other workers take over, and no request fails."""
     server = serve(*(KINDS["sync"] + ["--preload"] * preload))
     until(lambda: len(server.booted()) == 2)
     former = set(server.booted())

@@ -1,4 +1,4 @@
-"""Pools of processes: ``multiprocessing`` and ``concurrent.futures``, in each way that processes start."""
+"""Pools of processes of ``multiprocessing`` and ``concurrent.futures``, with every start method."""
 
 import sys
 
@@ -8,7 +8,7 @@ from tests.conftest import SECRET
 
 pytestmark = pytest.mark.matrix
 
-# Both processes of a pool take part in a round: each task waits for the other's.
+# Each task waits for the other one, so that both processes of a pool take part in a round.
 PROGRAM = """
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
@@ -60,7 +60,7 @@ PROGRAM = """
 @pytest.mark.parametrize("in_parent", [True, False], ids=["client of the parent", "client of the process"])
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_pool_over_two_rotations(start, cloud, log, method, in_parent, pool):
-    """A client of the parent's is inherited, or pickled: then it reads the secret in the process that it gets to."""
+    """A client of the parent is inherited, or pickled. A pickled one reads the secret in its new process."""
     program = start(PROGRAM.format(method=method, in_parent=in_parent, pool=pool))
     keys = [cloud.secret(SECRET).current.access_key_id]
     processes = set(program.says())

@@ -1,4 +1,4 @@
-"""Processes that stood still: stopped, suspended with their machine, or a frozen instance of a function."""
+"""Processes that did not run for a while: stopped, suspended with their machine, or frozen instances of functions."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud, MovableClock
 from tests.conftest import SECRET
 
 HOUR = 3600
-# The wall clock of the process, and of the SDK, is ahead by ``hours``; the refresher wakes up often.
+# The wall clock of the process and of the SDK is ahead by ``hours``, and the keeper ticks often.
 WITH_A_CLOCK = """
     import time
     hours = 0
@@ -18,8 +18,8 @@ WITH_A_CLOCK = """
     time.time = lambda: now() + 3600 * hours
     time.gmtime = lambda seconds=None: utc(time.time() if seconds is None else seconds)
 
-    from aliyun_sdk_secretsmanager_common_plugin import refresher
-    refresher.LONGEST_SLEEP = 0.1
+    from aliyun_sdk_secretsmanager_common_plugin.keeper import timing
+    timing.LONGEST_SLEEP = 0.1
     from tests.processes.calling import *
 """
 
@@ -37,7 +37,7 @@ def cloud(clock):
 
 
 def stop(program, seconds, until):
-    """Stop a program; return after so many seconds."""
+    """Stop a program, and return after that many seconds."""
     os.kill(program.process.pid, signal.SIGSTOP)
     stopped = time.monotonic()
     until(lambda: time.monotonic() >= stopped + seconds)
@@ -77,7 +77,7 @@ def test_after_an_hour_the_key_is_refreshed_within_a_wake_up(start, cloud, clock
 def test_after_an_hour_a_call_at_once_is_renewed(start, cloud, clock, log, token):
     cloud.create_secret("other/key", token=token, expires_in=HOUR / 2 if token else None)
     program = start(WITH_A_CLOCK + """
-    refresher.LONGEST_SLEEP = 60
+    timing.LONGEST_SLEEP = 60
     client = new_client("other/key")
     tell("read")
     wait()
@@ -97,7 +97,7 @@ def test_after_an_hour_a_call_at_once_is_renewed(start, cloud, clock, log, token
 
 @pytest.mark.matrix
 def test_stopped_process_refreshes_when_it_goes_on(start, cloud, log, until):
-    """Its clocks go on meanwhile, as those of a frozen instance of a function do."""
+    """Its clocks advance meanwhile, like those of a frozen instance of a function."""
     program = start("""
         from tests.processes.calling import *
 
@@ -126,7 +126,7 @@ def test_stopped_process_refreshes_when_it_goes_on(start, cloud, log, until):
 @pytest.mark.matrix
 @pytest.mark.parametrize("seconds", [0.2, 2.5], ids=["short of the deadline", "past the deadline"])
 def test_process_that_was_stopped_amid_a_first_read(start, cloud, log, until, seconds):
-    """The answer comes meanwhile. If the deadline is over then, that is an error, but the answer is not lost."""
+    """The answer comes meanwhile. If the deadline has passed then, that is an error, but the answer is not lost."""
     program = start("""
         import time
         from aliyunsdkcore.acs_exception.exceptions import ClientException

@@ -5,17 +5,6 @@ import json
 import pytest
 from aliyunsdkcore.request import CommonRequest
 
-from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
-from tests.conftest import SECRET
-
-
-@pytest.fixture
-def make_client(properties, closing):
-    def make(secret_name=SECRET, **arguments):
-        return closing(ProxyAcsClient(secret_name, **arguments))
-
-    return make
-
 
 @pytest.fixture
 def client(make_client):
@@ -53,7 +42,7 @@ def roa(cloud):
 
 @pytest.fixture
 def answer():
-    """Do a request and return the answer's JSON."""
+    """Send a request and return the JSON of the answer."""
 
     def do(client, request):
         return json.loads(client.do_action_with_exception(request).decode("utf-8"))

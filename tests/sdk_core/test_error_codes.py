@@ -1,4 +1,4 @@
-"""What a rejected key is to sdk-core's handler."""
+"""Which errors mean a rejected key to the handler for aliyun-python-sdk-core."""
 
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 

@@ -1,4 +1,4 @@
-"""What users do with an AcsClient besides calling it: with, isinstance, copies, pickles, help and an editor."""
+"""What programs do with an AcsClient besides calls: with, isinstance, copies, pickles, help and an editor."""
 
 import copy
 import multiprocessing
@@ -9,7 +9,7 @@ import pytest
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
 
-from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, ManagedCredentialsError
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
 from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient, SdkCoreAKExpireHandler
 from tests.conftest import SECRET
 from tests.type_checker import checked
@@ -27,19 +27,6 @@ def call(client, request):
 
 def describe_regions(client, endpoint):
     return call(client, CommonRequest(domain=endpoint, version="2014-05-26", action_name="DescribeRegions"))
-
-
-class TestWith:
-    def test_leaving_it_shuts_the_client_down(self, properties, rpc):
-        with ProxyAcsClient(SECRET) as client:
-            call(client, rpc())
-
-        with pytest.raises(ManagedCredentialsError, match="shut down"):
-            call(client, rpc())
-
-    def test_an_error_inside_passes(self, properties):
-        with pytest.raises(ZeroDivisionError), ProxyAcsClient(SECRET):
-            1 / 0
 
 
 def test_names_its_secret_and_its_handler(make_client):
@@ -60,21 +47,6 @@ class TestCopies:
     def make_copy(self, request, closing):
         return lambda client: closing(COPIES[request.param](client))
 
-    def test_is_a_client_of_its_own(self, cloud, client, rpc, make_copy):
-        other = make_copy(client)
-        client.shutdown()
-        cloud.rotate(SECRET)
-
-        call(other, rpc())
-
-        assert len(cloud.calls("secrets_manager")) == 2
-
-    def test_that_is_shut_down_leaves_the_other_going(self, cloud, client, rpc, make_copy):
-        make_copy(client).shutdown()
-        cloud.rotate(SECRET)
-
-        call(client, rpc())
-
     def test_has_the_arguments(self, make_client, make_copy):
         other = make_copy(make_client(region_id="cn-beijing", user_agent="me", timeout=4))
 
@@ -89,44 +61,11 @@ class TestCopies:
         assert "AccessKeyId=" + other.get_access_key() in other._signer.sign("cn-hangzhou", request)[1]
 
     @pytest.mark.parametrize("how", ["copy", "deepcopy"])
-    def test_shares_the_credentials_it_was_given(self, cloud, credentials, closing, rpc, how):
-        other = closing(COPIES[how](closing(ProxyAcsClient(SECRET, managed_credentials=credentials))))
-
-        call(other, rpc())
-
-        assert len(cloud.calls("secrets_manager")) == 1
-
-    @pytest.mark.parametrize("how", ["copy", "deepcopy"])
     def test_of_the_credentials_are_the_credentials(self, credentials, how):
         assert COPIES[how](credentials) is credentials
 
 
-    def test_of_a_client_that_was_shut_down_is_refused(self, client, make_copy):
-        client.shutdown()
-
-        with pytest.raises(ManagedCredentialsError, match="was shut down; make a new one"):
-            make_copy(client)
-
-
 class TestPickle:
-    def test_holds_no_secret(self, cloud, make_client, rpc):
-        cloud.create_secret("sts", token=True)
-        client = make_client("sts")
-        request = rpc()
-        call(client, request)
-        key = cloud.secret("sts").current
-
-        pickled = pickle.dumps(client)
-
-        for secret in (key.access_key_secret, key.security_token, cloud.identity.access_key_secret):
-            assert secret.encode() not in pickled
-
-    def test_of_a_client_with_credentials_of_its_own_says_what_to_do(self, cloud, credentials, closing):
-        client = closing(ProxyAcsClient(SECRET, managed_credentials=credentials))
-
-        with pytest.raises(TypeError, match="make both in each process"):
-            pickle.dumps(client)
-
     def test_of_a_client_whose_credentials_are_the_default_no_longer_says_so(self, credentials, client):
         ManagedCredentials.set_default(credentials)
         try:

@@ -33,13 +33,12 @@ class SecretsInMemory(object):
 
 def facade_of(secrets):
     """A ManagedCredentials that reads its secrets from memory."""
+
     from aliyun_sdk_secretsmanager_common_plugin.access_key import parse_secret
     from aliyun_sdk_secretsmanager_common_plugin.managed_credentials import ManagedCredentials
-    from aliyun_sdk_secretsmanager_common_plugin.secrets_manager import Fetched, next_start
     from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
 
-    def fetch(secret_name, timeout, retry, late):
-        started = next_start()
-        return Fetched(started, parse_secret(secret_name, secrets.get_secret_value(secret_name)))
+    def fetch(secret_name, seconds):
+        return parse_secret(secret_name, secrets.get_secret_value(secret_name))
 
     return ManagedCredentials(Settings(), fetch=fetch)

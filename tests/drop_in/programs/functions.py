@@ -1,4 +1,4 @@
-"""The functions, and the small classes."""
+"""The functions and the small classes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A handler of the program's own, and codes of its own."""
+"""A handler and error codes of the program's own."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""What the programs share: the local cloud that they talk to, and how they say what they see."""
+"""What the programs share: the local cloud, and how they print observations."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ENDPOINTS = ask("GET", "/")
 
 
 def create_secret(name):
-    """Create a secret of this run's own; return its name and the id of its key."""
+    """Create a secret for this run. Return its name and the id of its key."""
     name = "{}/{}".format(os.environ["RUN"], name)
     return name, ask("POST", "/secrets", {"name": name})["access_key_id"]
 
@@ -31,12 +31,12 @@ def create_bucket():
 
 
 def rotate(name):
-    """Rotate a secret, and refuse its former key from now on; return the id of the new one."""
+    """Rotate a secret, so that services reject its former key. Return the id of the new key."""
     return ask("POST", "/secrets/rotate", {"name": name})["access_key_id"]
 
 
 def describe_regions(client):
-    """Call the API; return the id of the key that the service took."""
+    """Call the API, and return the id of the key that the service accepted."""
     request = CommonRequest(domain=ENDPOINTS["api_endpoint"], version="2014-05-26", action_name="DescribeRegions")
     client.do_action_with_exception(request)
     return ask("GET", "/calls?service=api")["calls"][-1]["access_key_id"]
@@ -47,7 +47,7 @@ def show(observation, seen):
 
 
 def error_of(function, *arguments):
-    """Return what a program would catch of what a function raises: a class of Python's or an SDK's, and the code."""
+    """Return the class of Python or an SDK that a program catches when a function raises, and the error code."""
     try:
         function(*arguments)
     except Exception as error:

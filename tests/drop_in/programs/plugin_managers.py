@@ -1,4 +1,4 @@
-"""Clients from the managers of the plugins."""
+"""Clients that the managers of the plugins make."""
 
 import oss2
 from aliyunsdkcore.client import AcsClient

@@ -1,4 +1,4 @@
-"""Strategies of the program's own for the time when no region answers."""
+"""A program's own strategies for an outage of all regions."""
 
 import os
 import queue
@@ -71,5 +71,5 @@ def refreshed():
     return AliyunSdkSecretsManagerPluginsManager.get_access_key(secret).access_key_id == key
 
 
-# A refresh that was under way before that may still fail, and another one joins it.
+# A refresh that started earlier may still fail, and a new one joins it.
 show("key after that", any(refreshed() or time.sleep(0.1) for _ in range(100)))

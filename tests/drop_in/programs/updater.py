@@ -1,4 +1,4 @@
-"""A client of the program's own, kept up to date by an updater."""
+"""A client of the program's own that an updater gives each new key."""
 
 from local_cloud import create_secret, error_of, rotate, show
 

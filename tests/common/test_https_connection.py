@@ -1,0 +1,108 @@
+"""A kept connection that is aborted, opened again, or inherited by a forked child."""
+
+import os
+import socket
+
+import pytest
+
+from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.connections import Connections
+from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.https_connection import HttpsConnection
+from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.tls import Tls
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(5)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def is_open(descriptor):
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def test_aborted_one_is_cut_though_it_connects_only_then(pair):
+    ours, theirs = pair
+    connection = HttpsConnection("gateway", Tls(None), "")
+    connection.abort()
+
+    connection.connected(ours)
+
+    assert theirs.recv(1) == b""
+
+
+def test_aborted_connections_cut_those_that_are_made_later(pair):
+    ours, theirs = pair
+    connections = Connections()
+    connections.abort()
+
+    connections.get("gateway", lambda: HttpsConnection("gateway", Tls(None), "")).connected(ours)
+
+    assert theirs.recv(1) == b""
+
+
+def test_one_that_is_made_anew_keeps_no_descriptor_of_the_former(pair):
+    ours, _ = pair
+    connection = HttpsConnection("gateway", Tls(None), "")
+    connection.connected(ours)
+    (former,) = connection._sockets
+    descriptor = former.fileno()
+
+    connection.connected(ours)
+
+    assert former.fileno() == -1
+    assert [each.fileno() for each in connection._sockets] == [descriptor]  # the system gives the same number again
+    connection.close()
+    assert connection._sockets == []
+
+
+def test_forgotten_one_closes_its_descriptors_and_leaves_the_connection_alone(pair):
+    ours, theirs = pair
+    connection = HttpsConnection("gateway", Tls(None), "")
+    connection._open = type("Open", (), {"sock": ours})()
+    answer = ours.makefile("rb")  # as while an answer is read
+    connection.connected(ours)
+    another = ours.dup()
+    descriptors = [ours.fileno()] + [each.fileno() for each in connection._sockets]
+
+    connection.forget()
+
+    assert not any(map(is_open, descriptors))
+    another.sendall(b"x")
+    assert theirs.recv(1) == b"x"
+    another.close()
+    answer.detach()
+
+
+def test_aborted_one_makes_no_connection():
+    connection = HttpsConnection("gateway.test", Tls(None), "")
+    connection.abort()
+
+    with pytest.raises(OSError, match="aborted"):
+        connection.post("/", {}, b"", 1)
+
+
+def test_forgotten_one_is_not_made_anew_by_a_greenlet_that_goes_on_in_the_child(pair):
+    ours, theirs = pair
+    connection = HttpsConnection("gateway", Tls(None), "")
+    connection.forget()
+
+    connection.connected(ours)
+
+    assert theirs.recv(1) == b""
+
+
+def test_forgotten_connections_make_none_for_a_greenlet_that_goes_on_in_the_child(pair):
+    ours, theirs = pair
+    connections = Connections()
+    connections.forget()
+
+    connections.get("gateway", lambda: HttpsConnection("gateway", Tls(None), "")).connected(ours)
+
+    assert theirs.recv(1) == b""
