@@ -1,4 +1,4 @@
-"""An API that costs as little as one can: it answers each request at once, and prints its port."""
+"""An API that costs as little as possible: it prints its port, and answers each request at once."""
 
 import socketserver
 
@@ -7,17 +7,17 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d
 
 
 class Connection(socketserver.StreamRequestHandler):
-    """One connection: requests without a body."""
+    """One connection, with requests that have no body."""
 
     def handle(self) -> None:
-        """Answer until the client goes."""
+        """Answer until the client leaves."""
         for line in self.rfile:
             if line == b"\r\n":
                 self.wfile.write(HEAD + ANSWER)
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """A thread a connection."""
+    """A server with a thread for each connection."""
 
     daemon_threads = True
     request_queue_size = 128

@@ -1,10 +1,9 @@
-"""What ProxyBucket costs with bodies of all sizes, side by side with oss2.Bucket in one run: time and peak memory.
+"""The time and the peak memory of ProxyBucket with bodies of all sizes, beside those of oss2.Bucket.
 
-Run it with ``python -m benchmarks.oss_bodies``. Each measurement is a process of its own, so that its peak memory is
-its own; the local cloud is another. The two clients take turns; every figure is the median of five rounds, and the
-ratios are medians of the rounds' ratios: of the time that passed, in which the cloud has its part, and of the
-client's own CPU time, which a busy machine disturbs less. Memory is what the peak grows by beyond that of a client
-that has made one call.
+Run it with ``python -m benchmarks.oss_bodies``. Each measurement has a process of its own, and so has the local cloud.
+The two clients take turns. Every figure is the median of five rounds, and a ratio is the median of the rounds' ratios.
+There are two ratios: of the wall time, which includes the cloud's work, and of the client's CPU time, which a busy
+machine changes less. Memory is the growth of the peak since the client's first call.
 """
 
 import json
@@ -27,7 +26,14 @@ KIB, MIB = 1024, 1024 * 1024
 
 
 class Case(NamedTuple):
-    """One thing to measure: what is done with a body of which size, and how often in one process."""
+    """One measurement.
+
+    Attributes:
+        what: ``upload`` or ``download``.
+        body: the kind of the body.
+        size: its size in bytes.
+        times: how many calls one process makes.
+    """
 
     what: str
     body: str
@@ -36,7 +42,7 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As the table shows it."""
+        """The name of the row in the table."""
         size = "{} MiB".format(self.size // MIB) if self.size >= MIB else "{} KiB".format(self.size // KIB)
         return "{} of {} ({})".format(self.what, size, self.body)
 
@@ -46,15 +52,12 @@ CASES = (
     Case("upload", "generator", 256 * MIB, 1),
     Case("download", "stream", KIB, 200), Case("download", "stream", MIB, 20), Case("download", "stream", 256 * MIB, 1),
 )
-# What shows the same in less time.
+# Cases that take less time, for benchmarks.bench.
 SHORT_CASES = [case for case in CASES if case.size < 256 * MIB] + [Case("upload", "generator", 32 * MIB, 1)]
 
 
-# In a process of its own: one client, one case.
-
-
 def measure(given: Dict[str, Any]) -> Dict[str, float]:
-    """Return the seconds of one call, those of them on the CPU, and by how many bytes the process grew."""
+    """Measure one client in one case, in this process; return wall and CPU seconds of one call, and bytes of growth."""
     case = Case(*given["case"])
     bucket = proxy_bucket(given) if given["client"] == "proxy" else plain_bucket(given)
     bucket.put_object("warm", b"x" * KIB)
@@ -70,14 +73,14 @@ def measure(given: Dict[str, Any]) -> Dict[str, float]:
 
 
 def plain_bucket(given: Dict[str, Any]) -> Any:
-    """The SDK's own client, in a process that knows nothing of ours."""
+    """Return the SDK's own client, without importing anything of ours."""
     import oss2
 
     return oss2.Bucket(oss2.Auth(*given["key"]), given["endpoint"], "bucket")
 
 
 def proxy_bucket(given: Dict[str, Any]) -> Any:
-    """Ours."""
+    """Return a ProxyBucket."""
     from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
     from aliyun_sdk_secretsmanager_oss_plugin import ProxyBucket
 
@@ -96,23 +99,23 @@ def upload(bucket: Any, case: Case, file: str) -> None:
 
 
 def download(bucket: Any, case: Case, _file: str) -> None:
-    """Get the object of that size, and forget it piece by piece."""
+    """Get the object of that size, and discard it piece by piece."""
     assert sum(len(piece) for piece in bucket.get_object(str(case.size))) == case.size
 
 
 def pieces(size: int) -> Iterator[bytes]:
-    """A body that can be read only once."""
+    """Yield a body that can be read only once."""
     for _ in range(size // PIECE):
         yield b"x" * PIECE
 
 
 def peak() -> int:
-    """The most memory that this process ever had, in bytes."""
+    """Return the peak memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def prepare(given: Dict[str, Any]) -> List[str]:
-    """Store what will be downloaded, and return the key that plain oss2 signs with."""
+    """Store the objects that are downloaded, and return the key that plain oss2 signs with."""
     from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
 
     bucket = proxy_bucket(given)
@@ -124,18 +127,18 @@ def prepare(given: Dict[str, Any]) -> List[str]:
         return [key.access_key_id, key.access_key_secret]
 
 
-# The process that starts the others. It is small: the memory that it has when it starts them would count as theirs.
-
-
 def run(what: str, given: Dict[str, Any]) -> Any:
-    """Run a function of this module in a fresh interpreter."""
+    """Run a function of this module in a new interpreter.
+
+    This process imports little, since its own memory would count as the new one's.
+    """
     done = subprocess.run([sys.executable, os.path.abspath(__file__), what], input=json.dumps(given).encode(),
                           stdout=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=ROOT), check=True)
     return json.loads(done.stdout.decode())
 
 
 def write_properties(path: str, cloud: Dict[str, Any]) -> None:
-    """The file that ManagedCredentials reads."""
+    """Write the properties file for a local cloud."""
     regions = [{"regionId": region, "endpoint": endpoint, "caFilePath": cloud["ca_file"]}
                for region, endpoint in cloud["regions"].items()]
     with open(path, "w", encoding="utf-8") as file:
@@ -145,7 +148,7 @@ def write_properties(path: str, cloud: Dict[str, Any]) -> None:
 
 
 def write_body(path: str) -> None:
-    """The file to upload."""
+    """Write the file to upload."""
     with open(path, "wb") as file:
         for _ in range(256):
             file.write(b"x" * MIB)
@@ -163,7 +166,7 @@ def show(case: Case, results: Results) -> None:
 
 
 def measured(cloud: Dict[str, Any], directory: str, cases: Sequence[Case]) -> Iterator[Tuple[Case, Results]]:
-    """Measure the cases on a local cloud that has the secret ``bench``."""
+    """Measure the cases on a local cloud that has the secret ``bench``, and yield each with its results."""
     urllib.request.urlopen(cloud["control_url"] + "/buckets", b'{"name": "bucket"}').close()
     given: Dict[str, Any] = {"endpoint": cloud["oss_endpoint"], "file": os.path.join(directory, "body"),
                              "properties": os.path.join(directory, "properties")}

@@ -1,7 +1,7 @@
-"""What the suite does beside the plain SDKs, in numbers that no clock and no machine changes, and what they should be.
+"""Counts of what the suite does beyond the plain SDKs, such as locks and system calls; no machine changes them.
 
-``nox -s shape`` compares them with those in ``shape.json``, each with its margin; ``nox -s shape -- --update`` stores
-them where a change is meant. The test suite compares them, too.
+``nox -s shape`` compares them with those in ``shape.json``, where each has a margin. The test suite does so, too.
+``nox -s shape -- --update`` stores them after an intended change.
 """
 
 import argparse
@@ -20,18 +20,18 @@ from benchmarks import shape_counts
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STORED = os.path.join(ROOT, "benchmarks", "shape.json")
 PYTHON = "{}.{}".format(*sys.version_info)
-# Of each plugin the SDK that it is for.
+# The SDK of each plugin.
 PLUGINS = {
     "aliyun_sdk_secretsmanager_sdk_core_plugin": "aliyunsdkcore.client",
     "aliyun_sdk_secretsmanager_oss_plugin": "oss2",
 }
 
-# By scene ("import", "cached read", "call") and what is counted: how often, by where.
+# By scene ("import", "cached read" or "call"), by what is counted, and by place: how often.
 Shape = Dict[str, Dict[str, Dict[str, int]]]
 
 
 def shape(plugin: str) -> Shape:
-    """Return what a plugin does on the local cloud."""
+    """Return the counts of a plugin on the local cloud."""
     sdk = PLUGINS[plugin]
     with LocalCloud() as cloud, tempfile.TemporaryDirectory() as directory:
         cloud.create_secret(shape_counts.SECRET)
@@ -39,7 +39,7 @@ def shape(plugin: str) -> Shape:
         properties = cloud.write_properties(directory)
         endpoint = cloud.oss_endpoint if sdk == "oss2" else cloud.api_endpoint
         process = subprocess.Popen(
-            # Without site and the variables of who runs this: what they import is missing in what a plugin adds.
+            # Without site and the user's variables, since what they import would be missing in the plugin's imports.
             [sys.executable, "-S", "-W", "ignore", "-m", "benchmarks.shape_counts", sdk, plugin, properties, endpoint],
             cwd=ROOT,
             env={"PYTHONPATH": os.pathsep.join([ROOT] + sys.path), "PYTHONHASHSEED": "0"},
@@ -62,7 +62,7 @@ def _add_system_calls(counted: Shape, process: "subprocess.Popen[str]") -> None:
     except PtraceError as error:
         if error.errno != errno.EPERM:
             raise
-        return  # nobody may trace here, as in some containers
+        return  # tracing is not allowed, as in some containers
     scenes = [scene for scene in counted if scene != "import"]
     for at, scene in enumerate(scenes):
         counted[scene]["system calls"] = shape_counts.beyond(
@@ -70,7 +70,7 @@ def _add_system_calls(counted: Shape, process: "subprocess.Popen[str]") -> None:
 
 
 def _system_calls(process: "subprocess.Popen[str]") -> Iterator["Counter[str]"]:
-    """Count the system calls of the first thread between each two calls of ``kill``, by name."""
+    """Yield for each pair of calls of ``kill`` the system calls of the first thread between them, counted by name."""
     from ptrace.debugger import ProcessExit, PtraceDebugger
     from ptrace.func_call import FunctionCallOptions
 
@@ -84,7 +84,7 @@ def _system_calls(process: "subprocess.Popen[str]") -> Iterator["Counter[str]"]:
             traced.syscall()
             debugger.waitSyscall(traced)
             call = traced.syscall_state.event(FunctionCallOptions())
-            if call is None or call.result is not None:  # its end
+            if call is None or call.result is not None:  # the end of a system call
                 continue
             if call.name != "kill":
                 if counting is not None:
@@ -101,19 +101,19 @@ def _system_calls(process: "subprocess.Popen[str]") -> Iterator["Counter[str]"]:
 
 
 def numbers(counted: Shape) -> Dict[str, Dict[str, int]]:
-    """Return the numbers of a shape, as they are stored."""
+    """Return the counts without the places, in the form in which they are stored."""
     return {scene: {what: sum(places.values()) for what, places in sorted(counts.items())}
             for scene, counts in sorted(counted.items())}
 
 
 def stored() -> Dict[str, Dict[str, Dict[str, Dict[str, int]]]]:
-    """Return the numbers of this interpreter, by plugin; none if there are none."""
+    """Return the stored numbers of this interpreter by plugin; empty if there are none."""
     with open(STORED) as file:
         return json.load(file)["numbers"].get(PYTHON, {})  # type: ignore[no-any-return]
 
 
 def changes(plugin: str, counted: Shape) -> str:
-    """Return what is no longer as it is stored, a line for each number; nothing if all is."""
+    """Return a line for each number that differs from the stored one; empty if none does."""
     with open(STORED) as file:
         margins = json.load(file)["margins"]
     expected, lines = stored()[plugin], []

@@ -1,7 +1,7 @@
-"""Counts what an import, a cached read and a call do; ``benchmarks.shape`` runs it, in a process of its own.
+"""Counts what an import, a cached read and a call do. ``benchmarks.shape`` runs it in a process of its own.
 
-It imports little, and nothing that the SDKs do not, since that would be missing in what a plugin's import adds. A read
-is counted beyond a function that does nothing, a call beyond the same call of the plain SDK.
+It imports nothing that the SDKs do not import, since that would be missing in the imports of a plugin. The counts of a
+read are those beyond a function that does nothing. The counts of a call are those beyond the call of the plain SDK.
 """
 
 import collections
@@ -12,8 +12,8 @@ import sys
 import threading
 from typing import Any, Callable, Counter, Dict, Iterable, List, Tuple
 
-# What a call does varies with the signature, whose "+" and "/" are escaped: of so many calls one has at most one of
-# them, which the margins allow for.
+# The counts of a call vary with the signature, whose "+" and "/" are escaped. Of this many calls one has at most one
+# such character, which the margins allow for.
 ROUNDS = 8
 SECRET = "app/key"
 BUCKET = "bucket"
@@ -24,7 +24,7 @@ Count = Callable[[Function], "Counter[str]"]
 
 
 class _CountedLock:
-    """Stands in for the locks of ``threading``; notes where the first thread takes one."""
+    """Takes the place of the locks of ``threading``, and counts where the first thread takes one."""
 
     taken: "Counter[str]" = collections.Counter()
     _first_thread = threading.get_ident()
@@ -62,7 +62,7 @@ def modules(plugin: str) -> "Counter[str]":
 
 
 def locks(function: Function) -> "Counter[str]":
-    """Count the locks that are taken, by who does."""
+    """Count the locks that are taken, by place."""
     _CountedLock.taken.clear()
     function()
     return collections.Counter(_CountedLock.taken)
@@ -89,7 +89,7 @@ def functions(function: Function) -> "Counter[str]":
 def instructions(function: Function) -> "Counter[str]":
     """Count the bytecode instructions that are executed, by function."""
     executed: Counter[str] = collections.Counter()
-    if hasattr(sys, "monitoring"):  # there a second trace would see few
+    if hasattr(sys, "monitoring"):  # where it exists, a second trace would see few instructions
         events = sys.monitoring
         codes: Dict[int, Any] = {}
         times: Counter[int] = collections.Counter()
@@ -129,7 +129,7 @@ def instructions(function: Function) -> "Counter[str]":
 
 
 def most_bytes(function: Function) -> "Counter[str]":
-    """Return the most bytes that are held at a moment."""
+    """Return the peak memory in bytes."""
     import tracemalloc
 
     tracemalloc.start()
@@ -146,14 +146,14 @@ if sys.version_info >= (3, 7):
 
 
 def beyond(function: "Iterable[Counter[str]]", plain: "Iterable[Counter[str]]") -> "Counter[str]":
-    """Return what a function does beyond another, of each place what it does in every round."""
+    """Return what a function does in every round beyond what another one does, by place."""
     least: Counter[str] = functools.reduce(operator.and_, function)
     least.subtract(functools.reduce(operator.and_, plain))
     return collections.Counter({place: number for place, number in least.items() if number})
 
 
 def scenes(sdk: str, properties: str, endpoint: str) -> Dict[str, Tuple[Function, Function]]:
-    """Return by name what is counted, and what it is compared with."""
+    """Return by name the function that is counted, and the one that it is compared with."""
     from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials
 
     credentials = ManagedCredentials.from_properties(properties)
@@ -192,7 +192,7 @@ def _place(code: Any) -> str:
 
 
 def main(sdk: str, plugin: str, properties: str, endpoint: str) -> None:
-    """Write the counts as JSON in one line; after a line of input, call all again, for who counts system calls."""
+    """Print the counts as a line of JSON. After a line of input, call all functions again for a tracer."""
     threading.Lock, threading.RLock = _Lock, _RLock  # type: ignore[misc, assignment]
     importlib.import_module(sdk)
     counted: Dict[str, Dict[str, Dict[str, int]]] = {"import": {"modules": modules(plugin)}}
@@ -203,10 +203,10 @@ def main(sdk: str, plugin: str, properties: str, endpoint: str) -> None:
     import urllib.parse
 
     gc.disable()
-    urllib.parse.MAX_CACHE_SIZE = float("inf")  # type: ignore[attr-defined]  # else, before 3.11, now and then a call more
+    urllib.parse.MAX_CACHE_SIZE = float("inf")  # type: ignore[attr-defined]  # before 3.11 there would be one more call now and then
     to_count = scenes(sdk, properties, endpoint)
     for scene, pair in to_count.items():
-        for each in pair * 2:  # what is made once is made
+        for each in pair * 2:  # so that nothing is done for the first time later
             each()
         counted[scene] = {
             name: beyond(*([count(each) for _ in range(ROUNDS)] for each in pair)) for name, count in COUNTS.items()}
@@ -216,10 +216,10 @@ def main(sdk: str, plugin: str, properties: str, endpoint: str) -> None:
     process = os.getpid()
     if sys.stdin.readline():
         for function in in_turn * ROUNDS:
-            os.kill(process, 0)  # where the system calls of a function begin, and end
+            os.kill(process, 0)  # marks the begin and the end of a function's system calls
             function()
             os.kill(process, 0)
-    os._exit(0)  # the refresher's thread was never of interest
+    os._exit(0)  # without waiting for threads
 
 
 if __name__ == "__main__":

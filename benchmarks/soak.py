@@ -1,8 +1,8 @@
-"""Load and soak: 64 threads, 100 clients, 50 secrets; a rotation every second, and faults at random.
+"""A soak test: 64 threads, 100 clients and 50 secrets, with a rotation every second and faults at random.
 
-Run it with ``nox -s soak``, ten minutes, or ``nox -s soak -- --seconds 30``. It exits with 0 only if no call failed
-that could have succeeded, by the local cloud's own log, and nothing grew. The clients are in a process of their own,
-which is measured from outside; the cloud, what happens to it and the judge are in this one.
+Run it with ``nox -s soak``, which takes ten minutes, or with ``nox -s soak -- --seconds 30``. It exits with 0 only if
+no call failed that could have succeeded, judged by the local cloud's own log, and if nothing grew. The clients are in a
+process of their own, which is measured from outside. This one has the cloud, its rotations and faults, and the judge.
 """
 
 import argparse
@@ -35,22 +35,22 @@ from aliyun_sdk_secretsmanager_testing import Fault, LocalCloud
 THREADS = 64
 CLIENTS = 100
 SECRETS = 50
-# Of the secrets, those that no client holds for long: each of their clients makes one call.
+# How many of the secrets no client holds for long: each of their clients makes one call.
 VISITED = 5
 WITH_TOKENS = 10
-PAUSE = 0.3  # seconds between two calls of a thread, on average: two cores are enough
-PASSING = 0.02  # of the calls are made with a client made for it; half of those are shut down, half are dropped
-REPLACED = 0.005  # of the calls replace a client: it is dropped while other threads call with it
+PAUSE = 0.3  # seconds between two calls of a thread, on average, so that two cores are enough
+PASSING = 0.02  # part of the calls that make their own client; half of these are shut down, half are dropped
+REPLACED = 0.005  # part of the calls that replace a client, which is dropped while other threads call with it
 POOL_SIZE = 1  # connections that a client keeps
 BUCKET = "soak"
 REGIONS = ("cn-hangzhou", "cn-shanghai")
 INSTANCE = "kst-soak"
 GATEWAYS: Tuple[Tuple[str, str], ...] = (
     ("dedicated", INSTANCE), ("secrets_manager", REGIONS[0]), ("secrets_manager", REGIONS[1]))
-ROTATION_ANNOUNCED = (5.0, 60.0)  # NextRotationDate, seconds ahead: the secret is read again 1 to 30 s after it
-# After Secrets Manager failed it is not asked again for that long, at most (and a moment, on a busy machine).
+ROTATION_ANNOUNCED = (5.0, 60.0)  # seconds until NextRotationDate; the secret is read again 1 to 30 s after it
+# Seconds for which Secrets Manager is not asked again after a failure, at most, with some margin for a busy machine.
 COOL_DOWN = 5.5
-# On a busy machine a request or an answer may be on its way for so long, and a renewal takes longer than by default.
+# Seconds that a request or an answer may take on a busy machine; a renewal may take longer than by default, too.
 ON_ITS_WAY = 1.0
 RENEW_TIMEOUT = 5.0
 WARM_UP = 60.0
@@ -58,7 +58,7 @@ SAMPLES_EVERY = 1.0
 REJECTIONS = ("InvalidAccessKeyId", "InvalidSecurityToken")
 
 WRONG_TYPE = b'{"SecretData": "{}", "SecretType": "Generic", "VersionId": "v1", "SecretName": "soak"}'
-# What gateways can have for a while. Those of the second kind all have: after such an answer no other is asked.
+# The faults of gateways. All gateways have the final ones together, since no other is asked after such an answer.
 GATEWAY_FAULTS: Sequence[Callable[[], Fault]] = (
     lambda: Fault.status(500, "InternalFailure"), lambda: Fault.status(503), Fault.throttling, Fault.html,
     lambda: Fault.html(502), lambda: Fault.body(b"{}"), lambda: Fault.body(b"{"), Fault.reset, Fault.hang,
@@ -71,16 +71,16 @@ SERVICE_FAULTS: Sequence[Callable[[], Fault]] = (
 
 
 class Failure(NamedTuple):
-    """A call that failed. Times are monotonic seconds, which all processes of a machine share.
+    """A call that failed. Times are monotonic seconds, which are the same in all processes of a machine.
 
     Attributes:
-        secret: of its client.
-        service: that was called; None where the client could not even be made.
+        secret: the secret of its client.
+        service: the service that was called; None where the client could not be made.
         started: when the call began.
-        refused: when each answer came with an error's status.
+        refused: when each answer with an error status came.
         ended: when the call failed.
-        code: the error's, or its type.
-        text: what the error says, and its cause.
+        code: the error code, or the type of the error.
+        text: the message of the error, and its cause.
     """
 
     secret: str
@@ -93,10 +93,12 @@ class Failure(NamedTuple):
 
 
 class News(NamedTuple):
-    """What the clients' process did since it told last: counts by name, and calls that failed.
+    """What the clients' process did since its last report.
 
     Attributes:
-        blocks: of Python's memory that it holds, in thousands, after a collection of garbage.
+        counts: how many calls succeeded and how many clients were made, by name.
+        failures: the calls that failed.
+        blocks: thousands of Python's memory blocks that were live after the last garbage collection.
     """
 
     counts: Counter[str]
@@ -105,7 +107,7 @@ class News(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What a process has at a moment."""
+    """The resources of a process at a moment, in the order of ``LABELS``."""
 
     rss: float
     blocks: float
@@ -115,25 +117,22 @@ class Figures(NamedTuple):
 
 
 LABELS = ("memory, MiB", "live blocks, thousands", "threads", "sockets", "file descriptors")
-IMPORTED = 0.1  # what modules that are imported late add to the blocks, as a part
-# By how much the figures at the end may be above those after the warm-up, as a part and beyond it. A leak shows in the
-# blocks that are live. The memory of the process may grow a while longer: so many threads make and free their buffers
-# in pieces of it, which C keeps. The threads are those of fetches; the sockets, those of calls in progress, and of
-# clients that were dropped since the last collection.
+IMPORTED = 0.1  # the part by which modules that are imported late may increase the blocks
+# By how much the figures at the end may exceed those after the warm-up: GROWTH is a part of them, SWING is added. A
+# leak shows in the live blocks. The memory may grow for longer, since many threads allocate and free buffers, and the C
+# library keeps some of that memory. The threads are those of fetches. The sockets are those of calls in progress, and
+# of clients that were dropped since the last garbage collection.
 GROWTH = Figures(0.15, 0.05, 0.0, 0.0, 0.0)
 SWING = Figures(2.0, 0.0, 8.0, 30.0, 30.0)
 
 
-# The process of the clients
-
-
 class Load:
-    """Threads that call and call.
+    """The clients, and the threads that call with them again and again.
 
     Args:
-        properties: path of the properties file.
-        api_endpoint: of the RPC API.
-        oss_endpoint: of OSS.
+        properties: the path of the properties file.
+        api_endpoint: the address of the RPC API.
+        oss_endpoint: the address of OSS.
     """
 
     def __init__(self, properties: str, api_endpoint: str, oss_endpoint: str) -> None:
@@ -145,24 +144,24 @@ class Load:
         self._failures: List[Failure] = []
         self._refused = threading.local()
         self._secrets = [secret_name(number % (SECRETS - VISITED)) for number in range(CLIENTS)]
-        # Every other one of them is a secret that nobody holds.
+        # Every other one is a secret that no client holds for long.
         self._passing = itertools.cycle([secret_name(number if number % 2 else SECRETS - 1 - number // 2 % VISITED)
                                          for number in range(SECRETS)])
         self._clients = [self._made(secret, number % 2 == 0) for number, secret in enumerate(self._secrets)]
 
     def run(self, stop: threading.Event) -> None:
-        """Call until told to stop, in all threads; then let go of all clients."""
+        """Call in all threads until told to stop; then shut all clients down."""
         with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
             threads = [pool.submit(self._work, number, stop) for number in range(THREADS)]
         for thread in threads:
             thread.result()
-        gc.collect()  # those that were dropped
+        gc.collect()  # the clients that were dropped
         for client in self._clients:
             client.shutdown()
         self._clients.clear()
 
     def news(self, blocks: float) -> News:
-        """Return what was done since this was asked last."""
+        """Return what was done since the last call of this method."""
         with self._lock:
             news = News(self._counts, self._failures, blocks)
             self._counts, self._failures = Counter(), []
@@ -235,7 +234,7 @@ class Load:
 
 
 class Objects:
-    """The object of one thread: put, and at the next call got."""
+    """The object of one thread, which puts it, gets it at the next call, and so on."""
 
     def __init__(self, number: int) -> None:
         self._name = "object-{}".format(number)
@@ -256,22 +255,21 @@ def secret_name(number: int) -> str:
 
 
 def code_of(error: Exception) -> str:
-    """The error's code, or its type."""
+    """Return the code of an error, or its type."""
     return str(getattr(error, "error_code", None) or getattr(error, "code", None) or type(error).__name__)
 
 
 def live_blocks() -> float:
-    """Collect garbage, or what waits for it (AcsClient holds itself in a cycle) would be measured as growth.
+    """Return the thousands of live memory blocks after a garbage collection.
 
-    Returns:
-        The blocks of memory that Python holds then, in thousands.
+    Without it, objects in cycles, such as each AcsClient, would be measured as growth.
     """
     gc.collect()
     return sys.getallocatedblocks() / 1000.0
 
 
 def run_load(pipe: Any, *load: str) -> None:
-    """The clients' process. At each stage it says so, and goes on when it is told to."""
+    """Be the clients' process. At the end of each stage it sends a message, and goes on when it gets one."""
     logging.disable(logging.CRITICAL)  # the SDKs log each failed call
     oss2.defaults.connection_pool_size = POOL_SIZE
     blocks = live_blocks()
@@ -302,21 +300,18 @@ def run_load(pipe: Any, *load: str) -> None:
     pipe.recv()
 
 
-# What happens to the cloud
-
-
 class Events:
-    """The rotations and faults, and when there was a reason for a renewal to fail.
+    """Makes rotations and faults, and remembers when a renewal could fail because of them.
 
     Attributes:
-        counts: by kind.
+        counts: the number of events by kind.
     """
 
     def __init__(self, cloud: LocalCloud, stop: threading.Event) -> None:
         self._cloud = cloud
         self._stop = stop
-        self._outages: List[Tuple[float, float]] = []  # of all gateways
-        self._late: Dict[str, List[Tuple[float, float]]] = {}  # by secret: its new key is given, or known, late
+        self._outages: List[Tuple[float, float]] = []  # when all gateways had a fault
+        self._late: Dict[str, List[Tuple[float, float]]] = {}  # by secret: when its new key was not known everywhere
         self._service_faults: Dict[str, List[Tuple[float, float]]] = {"api": [], "oss": []}
         self.counts: Counter[str] = Counter()
 
@@ -337,7 +332,7 @@ class Events:
             self.counts["rotations"] += 1
 
     def trouble_secrets_manager(self) -> None:
-        """Let one gateway, two or all have a fault, again and again."""
+        """Make one, two or all gateways have a fault, again and again."""
         while not self._stop.wait(random.uniform(0.5, 3)):
             is_final = random.random() < 0.1
             fault = random.choice(FINAL_FAULTS if is_final else GATEWAY_FAULTS)()
@@ -354,7 +349,7 @@ class Events:
             self.counts["secrets_manager"] += 1
 
     def trouble_services(self) -> None:
-        """Let the RPC API or OSS have a fault, now and then."""
+        """Make the RPC API or OSS have a fault, now and then."""
         while not self._stop.wait(random.uniform(3, 8)):
             service, fault = random.choice(("api", "oss")), random.choice(SERVICE_FAULTS)()
             began = time.monotonic()
@@ -365,12 +360,12 @@ class Events:
             self.counts["services"] += 1
 
     def excuse(self, secret: str, started: float, ended: float) -> bool:
-        """Whether a cool-down may have been in force between two moments: all gateways failed, or the key was late."""
+        """Whether there may have been a cool-down between two moments: all gateways failed, or a new key was late."""
         started -= COOL_DOWN + RENEW_TIMEOUT
         return _meets(self._outages, started, ended) or _meets(self._late.get(secret, []), started, ended)
 
     def renewal_failed(self, secret: str, started: float, ended: float) -> bool:
-        """Whether a renewal may have failed while the services were about to know the key: it ends the call."""
+        """Whether a renewal may have failed while a new key was late; a failed renewal ends the call."""
         return _meets(self._outages, started, ended) and _meets(self._late.get(secret, []), started, ended)
 
     def faulty(self, service: str, started: float, ended: float) -> bool:
@@ -384,7 +379,7 @@ def _meets(spans: Sequence[Tuple[float, float]], started: float, ended: float) -
 
 @contextlib.contextmanager
 def going_on(*functions: Callable[[], None], stop: threading.Event) -> Iterator[None]:
-    """Run functions, in threads of their own, until the context ends."""
+    """Run functions, each in a thread, until the context ends."""
     with concurrent.futures.ThreadPoolExecutor(len(functions)) as pool:
         threads = [pool.submit(function) for function in functions]
         try:
@@ -395,11 +390,13 @@ def going_on(*functions: Callable[[], None], stop: threading.Event) -> Iterator[
         thread.result()
 
 
-# The judge
-
-
 class Verdicts:
-    """What became of the calls that failed."""
+    """Judges the calls that failed.
+
+    Attributes:
+        lost: those that could have succeeded.
+        counts: the number of failed calls by reason.
+    """
 
     def __init__(self, cloud: LocalCloud, events: Events) -> None:
         self._cloud = cloud
@@ -408,7 +405,7 @@ class Verdicts:
         self.counts: Counter[str] = Counter()
 
     def judge(self, failure: Failure) -> None:
-        """Decide of a failed call whether it could have succeeded."""
+        """Decide whether a failed call could have succeeded."""
         began = failure.started
         if failure.service is not None:
             if not failure.code.startswith(REJECTIONS):
@@ -416,7 +413,7 @@ class Verdicts:
                 return
             began = self._first_rejection(failure)
         ended = began if self._events.renewal_failed(failure.secret, began, failure.ended) else failure.ended
-        # Where a gateway was well all the time, no cool-down is an excuse.
+        # If a gateway had no fault all the time, no cool-down explains the failure.
         cool_down = COOL_DOWN if self._events.excuse(failure.secret, began, failure.ended) else 0.0
         is_lost = self._cloud.could_have_succeeded(failure.secret, began, ended, cool_down, ON_ITS_WAY)
         self._count(failure, "keyless", is_lost)
@@ -427,7 +424,7 @@ class Verdicts:
             self.lost.append(failure)
 
     def _first_rejection(self, failure: Failure) -> float:
-        """When the service rejected the call's first key, which may have died on the way there."""
+        """Return when the service rejected the call's first key, which may have become invalid on the way."""
         rejections = [call.ended for call in self._cloud.calls(failure.service, secret=failure.secret,
                                                                since=failure.started)
                       if call.code.startswith(REJECTIONS)]
@@ -437,14 +434,11 @@ class Verdicts:
         return failure.started
 
 
-# The table
-
-
 class Watch:
     """Measures a process from outside.
 
     Attributes:
-        samples: by moment.
+        samples: moments and figures.
     """
 
     def __init__(self, pid: int) -> None:
@@ -452,13 +446,13 @@ class Watch:
         self.samples: List[Tuple[float, Figures]] = []
 
     def now(self, blocks: float) -> Figures:
-        """Return what the process has now; ``blocks`` is what it says of itself."""
+        """Return the figures of the process now; ``blocks`` is what it reported."""
         with self._process.oneshot():
             return Figures(self._process.memory_info().rss / 2 ** 20, blocks, self._process.num_threads(),
                            len(self._process.net_connections("inet")), self._process.num_fds())
 
     def sample(self, blocks: float) -> None:
-        """Keep what the process has now."""
+        """Keep the figures of the process now."""
         self.samples.append((time.monotonic(), self.now(blocks)))
 
     def median(self, since: float, until: float) -> Figures:
@@ -477,8 +471,8 @@ class Soak:
     """One run.
 
     Args:
-        cloud: started.
-        seconds: how long.
+        cloud: a started local cloud.
+        seconds: how long the load lasts.
     """
 
     def __init__(self, cloud: LocalCloud, seconds: float) -> None:
@@ -490,7 +484,7 @@ class Soak:
         self._failures: List[Failure] = []
 
     def run(self, directory: str) -> bool:
-        """Run it, and print the table; return whether all is well."""
+        """Run it and print the table; return whether no call was lost and nothing grew."""
         context = multiprocessing.get_context("spawn")
         pipe, its_pipe = context.Pipe()
         process = context.Process(target=run_load, args=(

@@ -1,4 +1,4 @@
-"""celery with its prefork pool: one client, made before the pool is forked, over a rotation.
+"""celery with its prefork pool. One client is made before the pool is forked, and its key is rotated.
 
     pip install celery
     python examples/celery_tasks.py
@@ -20,7 +20,7 @@ app = Celery("celery_tasks")
 
 
 def configuration():
-    # A directory as the broker, so that this runs by itself; any other broker will do.
+    # A directory is the broker, so that this runs by itself; any other broker works as well.
     folder = os.environ["CELERY_FOLDER"]
     return {
         "broker_url": "filesystem://",
@@ -36,7 +36,7 @@ app.add_defaults(configuration)
 
 @worker_init.connect
 def make_client(**event):
-    # The processes of the pool go on with the key that is read here, and sockets of their own.
+    # The processes of the pool have the key that is read here, and sockets of their own.
     app.client = ProxyAcsClient("my-secret", region_id="cn-hangzhou")
 
 

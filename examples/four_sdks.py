@@ -1,4 +1,4 @@
-"""AcsClient, oss2, a V2.0 client of ECS and a client of OSS V2, on one secret that is rotated under them.
+"""AcsClient, oss2, a V2.0 client of ECS and a client of OSS V2, with one secret, which is rotated meanwhile.
 
     python examples/four_sdks.py
 """

@@ -1,4 +1,4 @@
-"""gunicorn and Flask: one client, made before the workers are forked, over a rotation.
+"""gunicorn and Flask. One client is made before the workers are forked, and its key is rotated.
 
     pip install gunicorn flask
     python examples/gunicorn_flask.py
@@ -19,7 +19,7 @@ from aliyun_sdk_secretsmanager_sdk_core_plugin import ProxyAcsClient
 
 def create_app():
     app = Flask(__name__)
-    # With --preload this is done once, and the workers go on with the key that was read, and sockets of their own.
+    # With --preload this is done once. The workers have the key that is read here, and sockets of their own.
     client = ProxyAcsClient("my-secret", region_id="cn-hangzhou")
 
     @app.route("/")

@@ -1,4 +1,4 @@
-"""What the examples run against, in place of Alibaba Cloud: a local cloud with the secret ``my-secret``."""
+"""The local cloud that the examples call in place of Alibaba Cloud; it has the secret ``my-secret``."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from aliyun_sdk_secretsmanager_testing import LocalCloud
 
 @contextlib.contextmanager
 def local_cloud():
-    """A started local cloud, and a properties file for it, for this process and those that it starts."""
+    """Start a local cloud, and configure this process, and those that it starts, for it."""
     with LocalCloud() as cloud, tempfile.TemporaryDirectory() as directory:
         cloud.create_secret("my-secret")
         os.environ["MANAGED_CREDENTIALS_CONFIG"] = cloud.write_properties(directory)

@@ -1,4 +1,4 @@
-"""A V2.0 client of ECS, in a thread and in tasks, beside an ``AcsClient``, on one secret that is rotated.
+"""A V2.0 client of ECS, in a thread and in tasks, and an ``AcsClient``, with one secret, which is rotated meanwhile.
 
     python examples/openapi_ecs.py
 """

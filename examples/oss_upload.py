@@ -15,7 +15,7 @@ def upload(bucket):
     yield "bytes.txt"
     bucket.put_object("file.txt", io.BytesIO(b"content" * 1000))
     yield "file.txt"
-    # A generator can be read only once: what was sent of it is kept until OSS has accepted it.
+    # A generator can be read only once, so what was sent is kept until OSS has accepted it.
     bucket.put_object("generator.txt", (b"%d\n" % number for number in range(1000)))
     yield "generator.txt"
 

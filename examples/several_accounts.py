@@ -13,7 +13,7 @@ from aliyun_sdk_secretsmanager_testing import LocalCloud
 
 
 def client_of(path):
-    """Return a client of the account that a properties file is for; both have a secret of this name."""
+    """Return a client of the account in a properties file; both accounts have a secret of this name."""
     return ProxyAcsClient("my-secret", managed_credentials=ManagedCredentials.from_properties(path))
 
 

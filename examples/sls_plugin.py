@@ -27,7 +27,7 @@ class ProxyLogClient(LogClient):
     def __init__(self, secret_name, endpoint, ak_expire_handler=None, managed_credentials=None, **arguments):
         super().__init__(endpoint, **arguments)
         credentials = managed_credentials or ManagedCredentials.default()
-        handler = ak_expire_handler or LogAKExpireHandler()
+        handler = LogAKExpireHandler() if ak_expire_handler is None else ak_expire_handler
         self._lease = credentials.lease(self, secret_name, handler, lambda client: fresh_sockets(client._session))
 
     def _send(self, *args, **kwargs):

@@ -27,13 +27,12 @@ class ProxyOTSClient(OTSClient):
     def __init__(
         self, secret_name, end_point, instance_name, ak_expire_handler=None, managed_credentials=None, **arguments
     ):
-        # The SDK wants a key here; this one signs nothing.
+        # The SDK requires a key here; this one signs nothing.
         unused = StaticCredentialsProvider("", "")
         super().__init__(end_point, instance_name=instance_name, credentials_provider=unused, **arguments)
         credentials = managed_credentials or ManagedCredentials.default()
-        self._lease = credentials.lease(
-            self, secret_name, ak_expire_handler or OTSAKExpireHandler(), _after_fork_in_child
-        )
+        handler = OTSAKExpireHandler() if ak_expire_handler is None else ak_expire_handler
+        self._lease = credentials.lease(self, secret_name, handler, _after_fork_in_child)
 
     def _request_helper(self, *args, **kwargs):
         return self._replay("_request_helper", args, kwargs)

@@ -1,6 +1,6 @@
-"""What the programs measure: the plain SDK, and beside it the plugin, or a peer, of the environment that they run in.
+"""The clients that the programs measure: the SDK's own, and the plugin's or a peer's of the environment.
 
-They know nothing of the suite but what users know, so that they run with the plugins 0.1.4, too.
+They use only what users know of the suite, so that they run with the plugins 0.1.4, too.
 """
 
 import datetime
@@ -14,14 +14,14 @@ NAME = "bench"
 
 
 def plain_client():
-    """The SDK's own client."""
+    """Return the SDK's own client."""
     from aliyunsdkcore.client import AcsClient
 
     return keep_connections(AcsClient(*GIVEN["key"]))
 
 
 def proxy_client(secret_name=NAME):
-    """The plugin's."""
+    """Return the plugin's client."""
     from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
 
     configure()
@@ -35,7 +35,7 @@ def configure():
 
 
 def keep_connections(client):
-    """Let each of 64 threads keep its connection: the plugins 0.1.4 take no ``pool_size``."""
+    """Let each of 64 threads keep its connection; the plugins 0.1.4 have no ``pool_size``."""
     from aliyunsdkcore.vendored.requests.adapters import HTTPAdapter
 
     client.session.mount("http://", HTTPAdapter(pool_maxsize=64))
@@ -43,7 +43,7 @@ def keep_connections(client):
 
 
 def request(domain=GIVEN["loopback"]):
-    """A small request."""
+    """Return a small request."""
     from aliyunsdkcore.request import CommonRequest
 
     return CommonRequest(domain=domain, version="2014-05-26", action_name="DescribeRegions")
@@ -61,7 +61,7 @@ def control(path, body=None):
 
 
 def reader():
-    """Return what reads a cached key here: a function, and its arguments."""
+    """Return a function that reads a cached key in this environment, and its arguments."""
     return READERS[GIVEN["who"]]()
 
 
@@ -124,12 +124,12 @@ READERS = {
 
 
 def seconds_of(function, *arguments):
-    """Return how long one call takes."""
+    """Return the seconds of one call."""
     started = time.perf_counter()
     function(*arguments)
     return time.perf_counter() - started
 
 
 def report(*rows):
-    """Hand the rows to who started the program: what, in which unit, the plain figure, the other's."""
+    """Print the rows for the benchmark: what was measured, the unit, the plain figure, the other figure."""
     print(json.dumps(rows))

@@ -1,4 +1,4 @@
-"""The first call of a process, from its first import to the answer; and one fetch from Secrets Manager, later."""
+"""The first call of a process, from its first import to the answer, and then the first read of another secret."""
 
 import json
 import sys
@@ -11,6 +11,5 @@ call(proxy_client() if sys.argv[1] == "other" else plain_client())
 figures = [1e3 * (time.perf_counter() - started)]
 if sys.argv[1] == "other":
     read, _ = reader()
-    started = time.process_time()
-    figures += [1e3 * seconds_of(read, "bench-2"), 1e3 * (time.process_time() - started)]
+    figures.append(1e3 * seconds_of(read, "bench-2"))
 print(json.dumps(figures))

@@ -1,4 +1,4 @@
-"""A cached key read by 16 threads, beside a dictionary; calls on loopback by 1, 16 and 64, beside the plain SDK."""
+"""Reads of a cached key in 16 threads, beside a dictionary; and calls on loopback in 1, 16 and 64, beside the SDK."""
 
 import functools
 import statistics
@@ -27,7 +27,7 @@ def at_once(threads, work, *arguments):
 
 
 def microseconds_of_a_read(function, *arguments):
-    """Return what one read takes each of 16 threads."""
+    """Return the microseconds of one read in each of 16 threads."""
     done = []
 
     def work():
@@ -65,7 +65,7 @@ def in_turn(plain, other):
 
 
 def one_call(clients):
-    """Return the medians of single calls; each client's turn comes first every other time."""
+    """Return the median seconds of single calls; the clients take turns at calling first."""
     figures = [], []
     for number in range(300):
         for at in (0, 1) if number % 2 else (1, 0):

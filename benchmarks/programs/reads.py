@@ -1,4 +1,4 @@
-"""A cached key read, beside a dictionary; a request signed by the client's signer, beside the SDK's; by pyperf."""
+"""Reads of a cached key beside those of a dictionary, and signatures of the client beside the SDK's, by pyperf."""
 
 import pyperf
 from clients import GIVEN, NAME, plain_client, proxy_client, reader
