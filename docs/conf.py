@@ -33,7 +33,8 @@ nitpick_ignore = [
 ]
 
 # Pages that GitHub shows from files outside of docs.
-PAGES_OF_FILES = {"README.rst": "index", "README.zh-cn.rst": "zh-cn/index", "CHANGELOG.rst": "changelog"}
+PAGES_OF_FILES = {"README.rst": "index", "README.zh-cn.rst": "zh-cn/index", "CHANGELOG.rst": "changelog",
+                  "CONTRIBUTING.rst": "contributing"}
 
 
 class PagesByFile(SphinxTransform):
