@@ -19,7 +19,7 @@ VERSION = re.search(
 ).group(1)
 
 OSS = ["oss2>=2.7.0"]
-# The last version for Python 3.6 is 0.3.6, which lacks what credentials_type=default needs.
+# The last version for Python 3.6 is 0.3.6, with which credentials_type=default does not work.
 IDENTITIES = [
     "alibabacloud-credentials>=1.0.0; python_version>='3.7'",
     "alibabacloud-credentials>=0.3.6; python_version<'3.7'",
@@ -37,6 +37,7 @@ TEST = TESTING + IDENTITIES + PROMETHEUS + [
     "hypothesis",
     "protobuf",
     "greenlet",
+    "pysocks",
     "python-ptrace; sys_platform=='linux'",
 ]
 DEV = TEST + ["mypy", "ruff", "nox", "types-requests"]
@@ -53,8 +54,9 @@ setup(
     python_requires=">=3.6",
     install_requires=[
         "aliyun-python-sdk-core>=2.13.36",
-        "aliyun-python-sdk-kms>=2.15.0",
         "requests",
+        "urllib3",
+        "certifi",
         "cryptography>=3.1",
     ],
     extras_require={
@@ -71,7 +73,7 @@ setup(
         "dev": DEV,
     },
     entry_points={
-        "console_scripts": ["managed-credentials = aliyun_sdk_secretsmanager_testing.cli:main"],
+        "console_scripts": ["managed-credentials = aliyun_sdk_secretsmanager_cli:main"],
         "pytest11": ["managed_credentials = aliyun_sdk_secretsmanager_testing.pytest_plugin"],
     },
     classifiers=[
