@@ -73,6 +73,47 @@ class ReplayableBody:
         return taped(data, buffer_bytes, spool_bytes)
 
 
+class _Recording:
+    """What a tape recorded: the first bytes in memory, and in a temporary file what has no room there.
+
+    ``tempfile.SpooledTemporaryFile`` would write the first bytes once more, to the file.
+    """
+
+    def __init__(self, buffer_bytes: int) -> None:
+        self._room = buffer_bytes
+        self._memory = io.BytesIO()
+        self._file: Optional[IO[bytes]] = None
+
+    def write(self, chunk: Any) -> None:
+        """Add bytes at the end, where everything that was written before has been read."""
+        self._room -= memoryview(chunk).nbytes
+        if self._room >= 0:
+            self._memory.write(chunk)
+            return
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        self._file.write(chunk)
+
+    def read(self, most: int) -> bytes:
+        """Return the next bytes: ``most`` of them, or all that are left if these are fewer."""
+        chunk = self._memory.read(most)
+        if self._file is not None and len(chunk) < most:
+            chunk += self._file.read(most - len(chunk))
+        return chunk
+
+    def rewind(self) -> None:
+        """Read from the beginning again."""
+        self._memory.seek(0)
+        if self._file is not None:
+            self._file.seek(0)
+
+    def close(self) -> None:
+        """Release memory and file."""
+        self._memory.close()
+        if self._file is not None:
+            self._file.close()
+
+
 class Tape:
     """Records a source while it is read, and plays it again after ``rewind``.
 
@@ -90,14 +131,14 @@ class Tape:
     def __init__(self, source: Any, buffer_bytes: int, spool_bytes: int) -> None:
         self._source = source
         self._most = max(buffer_bytes, spool_bytes)
-        self._kept: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=buffer_bytes)  # noqa: SIM115
+        self._kept = _Recording(buffer_bytes)
         self._size = 0
         self._played = 0  # how many of the recorded bytes were played in this attempt
         self.lost: Optional[ReplayError] = None
 
     def rewind(self) -> None:
         """Play everything again from the beginning."""
-        self._kept.seek(0)
+        self._kept.rewind()
         self._played = 0
 
     def close(self) -> None:

@@ -167,22 +167,31 @@ class TestWhatIsKept:
 
     def test_the_file_has_no_name_and_is_gone_with_the_call(self, monkeypatch):
         files = []
-        make = tempfile.SpooledTemporaryFile
-        monkeypatch.setattr(tempfile, "SpooledTemporaryFile",
-                            lambda **options: files.append(make(**options)) or files[-1])
+        make = tempfile.TemporaryFile
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda: files.append(make()) or files[-1])
         body = self.fill(SPOOL)
 
         body.close()
 
-        assert files[0].closed
+        assert [file.closed for file in files] == [True]
+
+    def test_the_file_has_only_what_has_no_room_in_memory(self, monkeypatch):
+        file = io.BytesIO()
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda: file)
+
+        body = self.fill(SPOOL)
+
+        assert file.tell() == SPOOL - BUFFER // 9 * 9  # pieces of 9 bytes
+        assert body.rewind() is None
+        assert b"".join(body.data) == b"x" * SPOOL
 
     def test_a_full_disk_does_not_fail_the_upload(self, monkeypatch):
         class Full(io.BytesIO):
             def write(self, _):
                 raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(tempfile, "SpooledTemporaryFile", lambda **_: Full())
-        body = self.fill(10)
+        monkeypatch.setattr(tempfile, "TemporaryFile", Full)
+        body = self.fill(BUFFER + 1)
 
         assert "No space left" in str(body.rewind())
 
