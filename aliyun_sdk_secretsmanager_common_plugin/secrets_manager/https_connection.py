@@ -15,6 +15,8 @@ from .tls import GatewayContext, Tls
 
 # A secret's value has at most 30,720 bytes (KMS quotas); the rest of an answer is small.
 MAX_ANSWER_BYTES = 1 << 20
+# How the text of an error begins if TLS with an HTTPS proxy failed.
+PROXYS = "HTTPS proxy: "
 
 
 class HttpsConnection:
@@ -145,7 +147,16 @@ class _Connection(http.HTTPSConnection):
         else:
             sock = socket.create_connection(address, *arguments)
         self._connected(sock)
-        return self._tls.wrap_socket(sock, server_hostname=address[0]) if scheme == "https" else sock
+        return self._wrapped(sock, address[0]) if scheme == "https" else sock
+
+    def _wrapped(self, sock: socket.socket, host: str) -> socket.socket:
+        """Begin TLS with a proxy of HTTPS."""
+        try:
+            wrapped: socket.socket = self._tls.wrap_socket(sock, server_hostname=host)
+            return wrapped
+        except (OSError, ValueError) as error:  # ValueError is of Python 3.6, where the certificate is of another host
+            problem = PROXYS + str(error)
+        raise OSError(problem)
 
     def _tunnel(self) -> None:
         """Have a proxy of HTTP open a tunnel. ``connect`` of the base class calls this."""

@@ -224,7 +224,7 @@ class TestProxies:
             for _ in range(2):
                 assert gateway.get_secret_value(SECRET, 5, connections)["SecretName"] == SECRET
         else:
-            with pytest.raises(UntrustedGateway):
+            with pytest.raises(UntrustedGateway, match="the proxy's certificate is not trusted"):
                 gateway.get_secret_value(SECRET, 5, connections)
         connections.close()
 
