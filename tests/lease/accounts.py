@@ -13,6 +13,10 @@ class StubAccount:
     Args:
         source: what answers.
         clock: moves on where the keeper waits.
+
+    Attributes:
+        signatures: the secrets of which somebody said that they sign with its key.
+        renewals: the secrets and keys of the renewals that nobody waits for.
     """
 
     def __init__(self, source, clock):
@@ -20,9 +24,20 @@ class StubAccount:
         self._clock = clock
         self._keeper = Keeper([source], 3600.0, 2.0)
         self._keys = {}
+        self.signatures = []
+        self.renewals = []
 
     def published_key(self, name):
         return self._keys.get(name)
+
+    def held_key(self, name):
+        return self._keeper.key(name)
+
+    def signed(self, name):
+        self.signatures.append(name)
+
+    def begin_renewal(self, name, rejected):
+        self.renewals.append((name, rejected))
 
     def get(self, name):
         return self._keys.get(name) or self._ask(FIRST_READ, name, 10.0)
