@@ -42,9 +42,7 @@ def draw(document: Dict[str, Any]) -> str:
     Args:
         document: what ``--json`` prints.
     """
-    # What would otherwise depend on the environment is said here.
-    console = Console(record=True, file=io.StringIO(), width=WIDTH, color_system="truecolor", force_terminal=True,
-                      no_color=False, highlight=False, legacy_windows=False)
+    console = Console(record=True, file=io.StringIO(), width=WIDTH, highlight=False)
     for line in Page().lines(document):
         console.print(line)
     return console.export_svg(title="managed-credentials demo", theme=_THEME, code_format=_TEMPLATE, unique_id="demo")

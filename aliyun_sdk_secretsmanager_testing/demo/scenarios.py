@@ -39,7 +39,7 @@ class Scenario(NamedTuple):
         title: its title.
         happens: what happens, with these times as fields.
         before: how long calls run before the key is replaced.
-        after: how long they run after that, or after calls work again.
+        after: how long they run on when services reject the old key, or after an outage when calls work again.
         grace: how long services go on accepting the old key.
         propagation: the time until services accept the new key.
         outage: how long Secrets Manager is down from the moment when the key is replaced.
@@ -112,7 +112,7 @@ class Scenario(NamedTuple):
 SCENARIOS = (
     Scenario(
         "scheduled", "A scheduled rotation",
-        "Secrets Manager replaces the key. Services accept the old key for {grace:g} s more.", grace=1.2),
+        "Secrets Manager replaces the key. Services accept the old key for {grace:g} s more.", after=1.1, grace=1.2),
     Scenario(
         "leak", "A leak",
         "The key was stolen. It is replaced, and services reject the old one at once."),

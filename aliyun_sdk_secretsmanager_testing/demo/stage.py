@@ -5,7 +5,7 @@ import os
 import tempfile
 import threading
 import time
-from typing import Any, Callable, Generator, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Generator, Iterator, List, Tuple
 
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
@@ -26,6 +26,7 @@ THREADS_EACH = 3
 # Seconds.
 PAUSE = 0.05  # between two calls of a thread, so that two cores are enough
 TICK = 0.1  # between two looks at the figures
+PATIENCE = 10.0  # for calls that show what a scenario is about, on a busy machine
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 
 Client = Tuple[bool, Callable[[], Any]]  # whether it is a managed one, and what makes a call
@@ -74,24 +75,39 @@ class _Play:
         self._cloud.create_secret(self._secret)
         with contextlib.ExitStack() as stack:
             stack.enter_context(_load(self._clients(stack), self._tally))
-            yield from self._go_on(scenario.before, "All clients use the first key.")
+            yield from self._go_on("All clients use the first key.", scenario.before, self._has_begun)
             if scenario.outage:
                 self._cloud.inject("secrets_manager", Fault.status(503))
             self._cloud.rotate(self._secret, grace=scenario.grace, propagation=scenario.propagation)
+            if scenario.grace:
+                yield from self._go_on("The key was replaced. Services still accept the old one.", scenario.grace)
             if scenario.outage:
-                yield from self._go_on(scenario.outage, "The key was replaced. Secrets Manager is down.")
+                yield from self._go_on("The key was replaced. Secrets Manager is down.", scenario.outage)
                 self._cloud.clear("secrets_manager")
                 back = time.monotonic()
-                yield from self._go_on(RETURN_LIMIT, "Secrets Manager is back.", until_back=back)
-            yield from self._go_on(scenario.after, "The key was replaced.")
+                yield from self._go_on("Secrets Manager is back.", 0.0, lambda: self._is_back(back), RETURN_LIMIT)
+            yield from self._go_on("Services reject the old key.", scenario.after, self._was_rejected)
         yield scenario.result(self._tally.judged(back))
 
-    def _go_on(self, seconds: float, now: str, until_back: Optional[float] = None) -> Iterator[Result]:
-        """Wait that many seconds, or until calls work again after the moment ``until_back``."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and (until_back is None or self._tally.back_after(until_back) is None):
+    def _go_on(self, now: str, least: float, until: Callable[[], bool] = lambda: True,
+               patience: float = PATIENCE) -> Iterator[Result]:
+        """Wait ``least`` seconds, and then until the condition holds, but no more than ``patience`` seconds."""
+        began = time.monotonic()
+        while time.monotonic() < began + least or (time.monotonic() < began + least + patience and not until()):
             yield self._scenario.so_far(self._tally.figures(), now)
-            time.sleep(min(TICK, max(end - time.monotonic(), 0.0)))
+            time.sleep(TICK)
+
+    def _has_begun(self) -> bool:
+        figures = self._tally.figures()
+        return bool(figures.calls and figures.plain_calls)
+
+    def _is_back(self, back: float) -> bool:
+        return self._tally.back_after(back) is not None
+
+    def _was_rejected(self) -> bool:
+        """Whether a service has rejected the old key of both kinds of clients."""
+        figures = self._tally.figures()
+        return bool(figures.plain_failed and (figures.fetches or figures.failed))
 
     def _clients(self, stack: contextlib.ExitStack) -> List[Client]:
         """Return the clients, each as often as there are threads that call with it."""
