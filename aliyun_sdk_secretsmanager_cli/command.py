@@ -1,4 +1,4 @@
-"""The commands ``demo`` and ``check``, and how the steps of ``check`` are printed."""
+"""The command ``managed-credentials``, and how the steps of ``check`` are printed."""
 import json
 import locale
 import logging
@@ -39,18 +39,12 @@ def _group() -> Any:
 
     from aliyun_sdk_secretsmanager_common_plugin import __version__
 
+    from .demo import demo
+
     @click.group()
     @click.version_option(__version__, prog_name="managed-credentials")
     def group() -> None:
         """Managed RAM credentials for the Alibaba Cloud SDKs."""
-
-    @group.command()
-    def demo() -> None:
-        """Rotate a key three times under load, on a local cloud. Takes less than 20 seconds.
-
-        Exits with 0 if every call succeeded that could have succeeded.
-        """
-        _exit_with(_demo)
 
     @group.command()
     @click.option("--config", metavar="FILE", help="The properties file. The default is the file that programs read.")
@@ -64,6 +58,7 @@ def _group() -> Any:
         """
         _exit_with(lambda: _check(config, secrets, strict, _print_json if as_json else _print_lines))
 
+    group.add_command(demo)
     return group
 
 
@@ -74,12 +69,6 @@ def _exit_with(run: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
-
-
-def _demo() -> int:
-    from aliyun_sdk_secretsmanager_testing.demo import run
-
-    return run()
 
 
 def _check(
