@@ -71,9 +71,39 @@ def test_several_accounts(run):
     assert len(set(SIGNED.findall(printed))) == 2
 
 
-def test_gunicorn_with_flask(run):
-    assert len(set(SIGNED.findall(run("gunicorn_flask.py", "gunicorn", "flask")))) == 3
+@pytest.mark.parametrize(("name", "framework"), [("gunicorn_flask.py", "flask"), ("gunicorn_django.py", "django")])
+def test_gunicorn(run, name, framework):
+    assert len(set(SIGNED.findall(run(name, "gunicorn", framework)))) == 3
+
+
+def test_fastapi(run):
+    printed = run("uvicorn_fastapi.py", "uvicorn", "fastapi", "alibabacloud_ecs20140526")
+
+    reads = ["200, {} reads of the secret".format(number) for number in (1, 2, 3)]
+    assert [line for line in printed.splitlines() if "reads" in line] == reads
 
 
 def test_celery(run):
     assert len(set(SIGNED.findall(run("celery_tasks.py", "celery")))) == 3
+
+
+def test_function_compute(run):
+    assert len(set(SIGNED.findall(run("function_compute.py")))) == 3
+
+
+def test_flask_on_ack(run):
+    printed = run("flask_on_ack.py", "gunicorn", "flask", "alibabacloud_credentials")
+
+    assert len(set(SIGNED.findall(printed))) == 3
+    assert printed.splitlines()[-1].endswith("calls of AssumeRoleWithOIDC")
+
+
+def test_tests_of_the_django_site(tmp_path):
+    pytest.importorskip("pytest_django", reason="needs pytest-django: nox -s examples")
+    site = os.path.join(EXAMPLES, "django_site")
+
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", site, "--ds", "mysite.settings",
+         os.path.join(site, "test_regions.py")],
+        cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=os.pathsep.join([site, os.path.dirname(EXAMPLES)])),
+        check=True)

@@ -1,0 +1,20 @@
+"""gunicorn and Django. One client is made before the workers are forked, and its key is rotated.
+
+    pip install gunicorn django
+    python examples/gunicorn_django.py
+"""
+
+import requests
+from on_local_cloud import local_cloud, served
+
+
+def main():
+    with local_cloud() as cloud, served(
+            "django_site", "gunicorn", "--preload", "--workers", "2", "--bind", "127.0.0.1:0", "mysite.wsgi") as url:
+        for _ in range(3):
+            print("signed by {AccessKeyId}".format(**requests.get(url, timeout=60).json()))
+            cloud.rotate("my-secret")
+
+
+if __name__ == "__main__":
+    main()
