@@ -137,6 +137,7 @@ class Keeper:
                 entry.failures,
                 entry.renewals,
                 entry.rotations,
+                _expires_in(entry, now),
             )
             for name, entry in list(self._entries.items())
         }
@@ -685,6 +686,11 @@ class Keeper:
 
 def _key_age(entry: Entry, now: Now) -> Optional[float]:
     return None if entry.replaced_at is None else now.monotonic - entry.replaced_at
+
+
+def _expires_in(entry: Entry, now: Now) -> Optional[float]:
+    expires = entry.expires
+    return None if expires is None else expires - now.time
 
 
 class _RunningPreload:
