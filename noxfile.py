@@ -95,6 +95,23 @@ def docs(session):
     session.run("python", "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "docs", "docs/_build", *session.posargs)
 
 
+@nox.session(python="3.11")
+def prose(session):
+    """Check the English of the pages by the rules in tests/prose/rules.toml, and with proselint."""
+    session.install("-q", "proselint>=0.16", "docutils", "pytest")
+    session.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--noconftest", "tests/prose")
+    session.run("python", "-m", "tests.prose.run", *session.posargs)
+
+
+@nox.session
+def prometheus(session):
+    """Try the dashboard and the alert rules in a real Prometheus, which must be installed; draw the picture."""
+    install(session, ".[test]", "opentelemetry-exporter-prometheus", "matplotlib")
+    session.run("python", "-m", "pytest", "-q", "tests/observability", "tests/common/test_opentelemetry.py",
+                *session.posargs)
+    session.run("python", "-m", "tests.observability.draw", "docs/observability")
+
+
 @nox.session
 def demo(session):
     """Run the demo on the local cloud."""
