@@ -106,7 +106,7 @@ def prose(session):
 @nox.session
 def prometheus(session):
     """Try the dashboard and the alert rules in a real Prometheus, which must be installed; draw the picture."""
-    install(session, ".[test]", "opentelemetry-exporter-prometheus", "matplotlib")
+    install(session, ".[test]", "opentelemetry-exporter-prometheus", "matplotlib", "grafana-foundation-sdk")
     session.run("python", "-m", "pytest", "-q", "tests/observability", "tests/common/test_opentelemetry.py",
                 *session.posargs)
     session.run("python", "-m", "tests.observability.draw", "docs/observability")

@@ -37,18 +37,19 @@ def draw_panel(axes, panel, prometheus):
     axes.set_xlim(times[0], times[-1])
     axes.xaxis.set_major_formatter("{x:.0f} h")
     axes.grid(color="#dddddd", linewidth=0.5)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncol=3, fontsize=8, frameon=False)
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.04, -0.08), ncol=3, fontsize=8, frameon=False, handlelength=1,
+                columnspacing=1)
 
 
 def main(directory):
     panels = DASHBOARD["panels"]
     rows = 1 + max(panel["gridPos"]["y"] // panel["gridPos"]["h"] for panel in panels)
-    figure, grid = pyplot.subplots(rows, COLUMNS // panels[0]["gridPos"]["w"], figsize=(13, 3.4 * rows))
+    figure, grid = pyplot.subplots(rows, COLUMNS // panels[0]["gridPos"]["w"], figsize=(10, 2.9 * rows))
     with running(History()) as prometheus:
         for axes, panel in zip(grid.flat, panels):
             draw_panel(axes, panel, prometheus)
     figure.tight_layout()
-    figure.savefig(directory + "/dashboard.png", dpi=100, metadata={"Software": None})
+    figure.savefig(directory + "/dashboard.png", dpi=120, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class History:
     def __init__(self):
         self.began = World().time
         self.ended = self.began + MINUTE * MINUTES
-        self.orders = key("orders-1")
+        self.orders = key("1")
         self._minute = 0
 
     def answer(self, name):
@@ -66,7 +66,7 @@ class History:
             return self.orders
         nth = 2 * self._minute // LIFE_OF_REPORTS
         expires = self.began + MINUTE * LIFE_OF_REPORTS * (nth / 2 + 1)
-        return key("reports-{}".format(nth + 1), "a token", expires=expires)
+        return key(str(nth + 1), "a token", expires=expires)
 
     def samples(self):
         """Yield a line of OpenMetrics for each sample."""
@@ -74,7 +74,7 @@ class History:
         processes = [Process(self) for _ in range(3)]
         for self._minute in range(MINUTES):
             if self._minute in ROTATIONS_OF_ORDERS:
-                self.orders = key("orders-{}".format(ROTATIONS_OF_ORDERS.index(self._minute) + 2))
+                self.orders = key(str(ROTATIONS_OF_ORDERS.index(self._minute) + 2))
             for at, process in enumerate(processes, 1):
                 try:
                     process.live_for_a_minute()

@@ -1,5 +1,6 @@
 """The dashboard for Grafana and the alert rules for Prometheus."""
 
+import json
 import re
 import subprocess
 
@@ -52,19 +53,38 @@ def test_legends_have_labels_that_the_queries_keep():
             assert re.findall(r"{{(\w+)}}", target["legendFormat"]) == kept
 
 
+def test_every_field_is_one_that_grafana_knows():
+    models = pytest.importorskip("grafana_foundation_sdk.models.dashboard", reason="needs its SDK: nox -s prometheus")
+    from grafana_foundation_sdk.cog import encoder, plugins
+
+    def lost(wanted, kept):
+        if isinstance(wanted, dict):
+            return [key for key in wanted if key not in kept] + sum(
+                (lost(wanted[key], kept[key]) for key in wanted if key in kept), [])
+        if isinstance(wanted, list):
+            return sum(map(lost, wanted, kept), [])
+        return [] if wanted == kept else [wanted]
+
+    plugins.register_default_plugins()
+    kept = json.loads(encoder.JSONEncoder().encode(models.Dashboard.from_json(DASHBOARD)))
+
+    assert set(lost(DASHBOARD, kept)) == {"definition"}  # of a variable: a copy of its query that Grafana shows
+
+
 def test_variables_of_the_queries_are_defined():
     known = {variable["name"] for variable in VARIABLES} | {"__rate_interval"}
 
     assert set(re.findall(r"\$(\w+)", " ".join(everything_asked()))) - {"labels", "value"} <= known
 
 
+@pytest.fixture(scope="module")
+def prometheus():
+    with running(History()) as prometheus:
+        yield prometheus
+
+
 @needs_prometheus
 class TestPrometheus:
-    @pytest.fixture(scope="class")
-    def prometheus(self):
-        with running(History()) as prometheus:
-            yield prometheus
-
     @pytest.mark.parametrize("query", queries())
     def test_query_has_results(self, prometheus, query):
         series = prometheus.query(with_all_selected(query))
