@@ -53,7 +53,7 @@ def types(session):
 @nox.session
 def security(session):
     """Run bandit over the packages, and look for known vulnerabilities of all dependencies."""
-    install(session, ".[all,testing,prometheus]", "bandit[toml]", "pip-audit", "packaging")
+    install(session, ".[all,testing,prometheus,opentelemetry]", "bandit[toml]", "pip-audit", "packaging")
     session.run("bandit", "-q", "-c", "pyproject.toml", "-r", *PACKAGES)
     session.run("python", "tests/audit/run.py")
 
@@ -91,7 +91,7 @@ def machine(session):
 @nox.session
 def docs(session):
     """Build the docs site, docs/_build/index.html; a warning is an error."""
-    install(session, ".[oss,openapi,oss-v2,prometheus,testing]", "aiohttp", "pytest", "sphinx", "furo")
+    install(session, ".[oss,openapi,oss-v2,prometheus,opentelemetry,testing]", "aiohttp", "pytest", "sphinx", "furo")
     session.run("python", "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "docs", "docs/_build", *session.posargs)
 
 

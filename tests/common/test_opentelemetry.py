@@ -1,23 +1,16 @@
 """The metrics for OpenTelemetry, as its SDK reads and exports them."""
 
-import subprocess
-import sys
-
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-import aliyun_sdk_secretsmanager_common_plugin as package
 from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, ManagedCredentialsError
 from aliyun_sdk_secretsmanager_common_plugin.opentelemetry import create_instruments
 from aliyun_sdk_secretsmanager_common_plugin.runtime import process
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
-from tests import instance
 
 from .fakes import Source, key
 from .test_prometheus import exposition, parse
-
-MODULE = create_instruments.__module__
 
 
 class Answers(Source):
@@ -136,19 +129,3 @@ def test_exporter_for_prometheus_gives_the_names_and_labels_of_the_collector(cre
     exported = samples(prometheus_client.generate_latest().decode("utf-8"))
 
     assert exported == samples(exposition(credentials))
-
-
-def test_import_without_the_extra_says_what_to_install(monkeypatch):
-    monkeypatch.delitem(sys.modules, MODULE)
-    monkeypatch.setitem(sys.modules, "opentelemetry.metrics", None)
-
-    with pytest.raises(ImportError) as caught:
-        __import__(MODULE)
-
-    assert str(caught.value) == MODULE + (
-        ' needs the extra "opentelemetry": pip install "aliyun-sdk-managed-credentials-providers[opentelemetry]"')
-
-
-def test_nothing_else_imports_it():
-    subprocess.run([sys.executable, "-c", "import {}, sys; assert 'opentelemetry' not in sys.modules".format(
-        package.__name__)], check=True, cwd=instance.ROOT)
