@@ -83,6 +83,7 @@ def prometheus():
         yield prometheus
 
 
+@pytest.mark.slow
 @needs_prometheus
 class TestPrometheus:
     @pytest.mark.parametrize("query", queries())
