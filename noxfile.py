@@ -53,7 +53,7 @@ def types(session):
 @nox.session
 def security(session):
     """Run bandit over the packages, and look for known vulnerabilities of all dependencies."""
-    install(session, ".[all,testing,prometheus]", "bandit[toml]", "pip-audit", "packaging")
+    install(session, ".[all,testing,prometheus,opentelemetry]", "bandit[toml]", "pip-audit", "packaging")
     session.run("bandit", "-q", "-c", "pyproject.toml", "-r", *PACKAGES)
     session.run("python", "tests/audit/run.py")
 
@@ -91,8 +91,25 @@ def machine(session):
 @nox.session
 def docs(session):
     """Build the docs site, docs/_build/index.html; a warning is an error."""
-    install(session, ".[oss,openapi,oss-v2,prometheus,testing]", "aiohttp", "pytest", "sphinx", "furo")
+    install(session, ".[oss,openapi,oss-v2,prometheus,opentelemetry,testing]", "aiohttp", "pytest", "sphinx", "furo")
     session.run("python", "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "docs", "docs/_build", *session.posargs)
+
+
+@nox.session(python="3.11")
+def prose(session):
+    """Check the English of the pages by the rules in tests/prose/rules.toml, and with proselint."""
+    session.install("-q", "proselint>=0.16", "docutils", "pytest")
+    session.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--noconftest", "tests/prose")
+    session.run("python", "-m", "tests.prose.run", *session.posargs)
+
+
+@nox.session
+def prometheus(session):
+    """Try the dashboard and the alert rules in a real Prometheus, which must be installed; draw the picture."""
+    install(session, ".[test]", "opentelemetry-exporter-prometheus", "matplotlib", "grafana-foundation-sdk")
+    session.run("python", "-m", "pytest", "-q", "tests/observability", "tests/common/test_opentelemetry.py",
+                *session.posargs)
+    session.run("python", "-m", "tests.observability.draw", "docs/observability")
 
 
 @nox.session

@@ -30,12 +30,14 @@ OSS_V2 = ["alibabacloud-oss-v2>=1.2.0"]
 SECRET_MANAGER_CLIENT = ["aliyun-secret-manager-client>=0.1.5"]
 CLI = ["click", "rich"]
 PROMETHEUS = ["prometheus_client>=0.15"]
+OPENTELEMETRY = ["opentelemetry-api>=1.12"]
 TESTING = OSS + CLI + ["cheroot", "trustme", "crcmod"]
-TEST = TESTING + IDENTITIES + PROMETHEUS + [
+TEST = TESTING + IDENTITIES + PROMETHEUS + OPENTELEMETRY + [
     "pytest",
     "pytest-xdist",
     "hypothesis",
     "protobuf",
+    "opentelemetry-sdk>=1.12",
     "greenlet",
     "pysocks",
     "python-ptrace; sys_platform=='linux'",
@@ -68,6 +70,7 @@ setup(
         "secret-manager-client": SECRET_MANAGER_CLIENT,
         "cli": CLI,
         "prometheus": PROMETHEUS,
+        "opentelemetry": OPENTELEMETRY,
         "testing": TESTING,
         "test": TEST,
         "dev": DEV,

@@ -11,6 +11,7 @@ from .default_ak_expire_handler import DefaultAKExpireHandler
 from .exceptions import ManagedCredentialsError, ReplayError
 from .keeper import Renewal
 from .runtime import Account, require_task
+from .secrecy import log_fields
 
 logger = logging.getLogger(__name__)
 
@@ -277,10 +278,12 @@ class Lease:
                 failure = ReplayError("the request could not be restored: {!r}".format(raised))
                 failure.__cause__ = raised
             if isinstance(failure, BaseException):
-                logger.warning("secret %r: the key was renewed, but %s", self.secret_name, str(failure))
+                logger.warning("secret %r: the key was renewed, but %s", self.secret_name, str(failure),
+                               extra=log_fields(self.secret_name, key, failure))
                 error.__cause__ = failure
                 return False
-            logger.info("secret %r: a service rejected %r; the call is sent again", self.secret_name, key)
+            logger.info("secret %r: a service rejected %r; the call is sent again", self.secret_name, key,
+                        extra=log_fields(self.secret_name, key))
             return True
         finally:
             failure = error = None  # type: ignore[assignment]  # their tracebacks hold this frame
@@ -378,7 +381,7 @@ class Lease:
             if _is_of_a_signal(raised):
                 raise
             logger.exception("secret %r: %s failed; the error does not count as a rejected key", self.secret_name,
-                             type(handler).__name__)
+                             type(handler).__name__, extra=log_fields(self.secret_name, key))
             return False
 
     def __reduce__(self) -> Any:

@@ -21,6 +21,7 @@ from .keeper.events import Recovered
 from .keeper.timing import FIRST_READ_DELAYS
 from .lease import Lease
 from .runtime import Account, Backends, Subscriber, in_event_loop, require_task
+from .secrecy import log_fields
 from .secret_info import answer_of
 from .secrets_manager import Connections, gateway_classes
 from .secrets_manager.gateways import Gateway, HttpsGateway, is_proxy_named
@@ -363,14 +364,16 @@ class ManagedCredentials:
                 read = epoch_or_none(getattr(kept, "refresh_time_stamp", None)) or 0.0
             except Exception as error:
                 logger.error("secret %r: what was kept of it cannot be used: %s", secret_name,
-                             error if isinstance(error, ManagedCredentialsError) else type(error).__name__)
+                             error if isinstance(error, ManagedCredentialsError) else type(error).__name__,
+                             extra=log_fields(secret_name, error=error))
                 continue
             if key.expires is not None and key.expires <= now:
-                logger.warning("secret %r: %r was kept, but has expired", secret_name, key)
+                logger.warning("secret %r: %r was kept, but has expired", secret_name, key,
+                               extra=log_fields(secret_name, key))
                 continue
             age = " (read {:.1f} hours ago)".format(max(now - read, 0) / 3600) if read else ""
             logger.warning("secret %r: no region answered; until one does, %r%s serves, which was kept: %s",
-                           secret_name, key, age, failure)
+                           secret_name, key, age, failure, extra=log_fields(secret_name, key, failure))
             return Recovered(secret_name, key, read)
         return Recovered(secret_name, None)
 

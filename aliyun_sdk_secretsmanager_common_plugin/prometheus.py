@@ -3,8 +3,8 @@
 from typing import Iterator, Optional
 
 from .managed_credentials import ManagedCredentials
+from .metrics import COUNTERS, GAUGES, VERSION, stats_of
 from .plugin_kit import extra
-from .runtime import process
 
 with extra("prometheus", __name__):
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -14,17 +14,6 @@ __all__ = ["ManagedCredentialsCollector"]
 
 _PREFIX = "managed_credentials_"
 _LABELS = ["secret_name"]
-# Descriptions of metrics, by the field of SecretStats.
-_COUNTERS = {
-    "fetches": "Reads of the secret from Secrets Manager that ended.",
-    "failures": "Reads of the secret from Secrets Manager that failed.",
-    "renewals": "Reads of the secret because a service rejected its key.",
-    "rotations": "New keys that replaced another.",
-}
-_GAUGES = {
-    "age": "Seconds since the secret was read.",
-    "next_refresh": "Seconds until the secret is read again.",
-}
 
 
 class ManagedCredentialsCollector(Collector):
@@ -46,20 +35,19 @@ class ManagedCredentialsCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics. ``prometheus_client`` calls this at each scrape."""
-        credentials = self._credentials or process.chosen or next(iter(list(process.default.values())), None)
-        secrets = {} if credentials is None else credentials.stats()
-        for field, documentation in _COUNTERS.items():
+        secrets = stats_of(self._credentials)
+        for field, documentation in COUNTERS.items():
             counter = CounterMetricFamily(_PREFIX + field, documentation, labels=_LABELS)
             for secret_name, stats in secrets.items():
                 counter.add_metric([secret_name], getattr(stats, field))
             yield counter
-        for field, documentation in _GAUGES.items():
+        for field, documentation in GAUGES.items():
             gauge = GaugeMetricFamily(_PREFIX + field + "_seconds", documentation, labels=_LABELS)
             for secret_name, stats in secrets.items():
                 if getattr(stats, field) is not None:
                     gauge.add_metric([secret_name], getattr(stats, field))
             yield gauge
-        version = InfoMetricFamily(_PREFIX + "version", "The version of the secret that was read last.", labels=_LABELS)
+        version = InfoMetricFamily(_PREFIX + "version", VERSION, labels=_LABELS)
         for secret_name, stats in secrets.items():
             if stats.version_id is not None:
                 version.add_metric([secret_name], {"version_id": stats.version_id})

@@ -6,6 +6,8 @@ import os
 import re
 from typing import Any, Dict, Optional
 
+from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
+
 # A value ends at a blank, a quote, a backslash, or the next query parameter, however often it was percent-encoded.
 _VALUE = r"(?:(?!%(?:25)*26)[^\s\"'&,}\\])+"
 # re compiles and caches these at their first use, which takes as long as the rest of the import.
@@ -40,6 +42,24 @@ def is_access_key_id(text: str) -> bool:
 def shown_secret_name(name: str) -> str:
     """Return a secret's name as it may be shown: masked if it is the id of an AccessKey instead."""
     return mask_access_key_id(name) if is_access_key_id(name.strip()) else name
+
+
+def log_fields(secret_name: str, key: Any = None, error: Any = None) -> Dict[str, str]:
+    """Return the fields of a log line about a secret, as its ``extra``. They are texts, which any handler may send.
+
+    Args:
+        secret_name: the secret's name.
+        key: the ``AccessKey`` that the line is about.
+        error: the error that the line is about, or the name of its class.
+    """
+    fields = {"secret_name": secret_name}
+    if key is not None:
+        fields.update(access_key_id=mask_access_key_id(key.access_key_id), version_id=key.version_id)
+    if isinstance(error, (ServerException, ClientException)):
+        fields["error_code"] = str(error.get_error_code())
+    elif error is not None:
+        fields["error_code"] = error if isinstance(error, str) else type(error).__name__
+    return fields
 
 
 def mask_access_key_ids(text: str) -> str:

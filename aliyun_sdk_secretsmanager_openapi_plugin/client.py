@@ -16,7 +16,7 @@ from aliyun_sdk_secretsmanager_common_plugin import AccessKey, AKExpireHandler, 
 from aliyun_sdk_secretsmanager_common_plugin.bodies import ReplayableBody
 from aliyun_sdk_secretsmanager_common_plugin.lease import Pull, result_of
 from aliyun_sdk_secretsmanager_common_plugin.plugin_kit import SecretHolder, managed_class, replay_bytes
-from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers
+from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers, log_fields
 
 from .errors import OpenApiAkExpireHandler
 from .provider import ManagedCredentialsProvider
@@ -369,7 +369,7 @@ def _with_credential(config: Any, credential: CredentialClient, secret_name: str
     credentials = dict.fromkeys(("access_key_id", "access_key_secret", "security_token", "bearer_token", "credential"))
     if any(getattr(config, name, None) for name in credentials):
         logger.warning("secret %r: the other credentials of the client's config are not used; the managed key signs",
-                       secret_name)
+                       secret_name, extra=log_fields(secret_name))
     twin = copy.copy(config)
     vars(twin).update(credentials, credential=credential)
     return twin

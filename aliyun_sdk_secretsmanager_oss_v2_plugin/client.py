@@ -19,7 +19,7 @@ from aliyun_sdk_secretsmanager_common_plugin.plugin_kit import (
     managed_class,
     replay_bytes,
 )
-from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers
+from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers, log_fields
 from aliyun_sdk_secretsmanager_common_plugin.sockets import fresh_sockets
 
 from .bodies import ReplayableAsyncBody, ReplayableBody, keep_open
@@ -213,7 +213,7 @@ class ManagedClient(SecretHolder):
         self._replay_bytes = replay_bytes(self._managed_credentials.settings, replay_buffer_bytes, replay_spool_bytes)
         if getattr(config, "credentials_provider", None) is not None:
             logger.warning("secret %r: the credentials_provider of the client's config is not used; the managed key "
-                           "signs", secret_name)
+                           "signs", secret_name, extra=log_fields(secret_name))
         super().__init__(config, credentials_provider=self._provider(), **more)  # type: ignore[call-arg]
         self._owns_http_client = config.http_client is None and more.get("http_client") is None
         _manage(self._client, self._lease, self._replay_bytes)

@@ -14,7 +14,7 @@ from aliyunsdkcore.request import AcsRequest
 from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler, ManagedCredentials
 from aliyun_sdk_secretsmanager_common_plugin.lease import Pull
 from aliyun_sdk_secretsmanager_common_plugin.plugin_kit import SecretHolder
-from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers
+from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers, log_fields
 from aliyun_sdk_secretsmanager_common_plugin.sockets import fresh_sockets
 
 from .answer_log import AnswerLog
@@ -106,7 +106,7 @@ class ProxyAcsClient(SecretHolder, ProxyDefaultSdkCoreClient):
             verify=verify, pool_size=pool_size, proxy=proxy)
         if any(given is not None for given in (ak, secret, public_key_id, private_key, credential)):
             logger.warning("ProxyAcsClient(%r): the other credentials it was given are not used; the managed key signs",
-                           secret_name)
+                           secret_name, extra=log_fields(secret_name))
         self._take_secret(secret_name, ak_expire_handler, managed_credentials)
 
     def _hold(self) -> None:

@@ -40,6 +40,8 @@ SCANS = 100
 
 PACKAGES = "aliyun_sdk_secretsmanager_"
 OUR_RECORD, SDK_RECORD = "a record of the logger ", "a record of an SDK's logger, "
+# What every record has; the rest are its fields.
+ATTRIBUTES = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 SECRET_KEYS = ("credentials_access_secret", "credentials_access_token", "credentials_security_token")
 
 
@@ -226,8 +228,10 @@ def watch_logs():
             text = ""  # a broken record, which logging itself reports
         if record.exc_info and record.exc_info[1] is not None:
             text += "\n" + chain_of(record.exc_info[1])
+        fields = "".join("\n{} {!r}".format(*field) for field in vars(record).items() if field[0] not in ATTRIBUTES)
         prefix = OUR_RECORD if record.name.startswith(PACKAGES) else SDK_RECORD
-        watch.show(prefix + record.name, "\n".join(filter(None, (text, record.exc_text, record.stack_info))))
+        watch.show(prefix + record.name, "\n".join(filter(
+            None, (text, record.exc_text, record.stack_info, fields))))
         if is_enabled_for(logger, record.levelno):
             call_handlers(logger, record)
 

@@ -222,8 +222,8 @@ def test_errors_of_a_page_are_those_of_the_program(page, texts_of_the_program):
 
 
 def log_lines_on_the_page():
-    """Message, level and logger of each row of the page on operations."""
-    rows = re.findall(r"^   \* - ``(.+)``\n     - (\w+), ``(.+)``$", text_of(ROOT / "docs/operations.rst"), re.M)
+    """Message, level and logger of each row of the page on observability."""
+    rows = re.findall(r"^   \* - ``(.+)``\n     - (\w+), ``(.+)``$", text_of(ROOT / "docs/observability.rst"), re.M)
     return [(message, level, name if name.startswith("aliyun_") else "{}.{}".format(PACKAGES[0].name, name))
             for message, level, name in rows]
 

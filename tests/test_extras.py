@@ -17,6 +17,8 @@ PLUGINS = [
     ("aliyun_sdk_secretsmanager_openapi_plugin", "openapi"),
     ("aliyun_sdk_secretsmanager_oss_v2_plugin", "oss-v2"),
 ]
+# Extras with a module of their own, and what it imports.
+METRICS = [("prometheus", "prometheus_client.core"), ("opentelemetry", "opentelemetry.metrics")]
 SDKS = ["oss2", "alibabacloud_tea_openapi", "Tea", "alibabacloud_credentials", "alibabacloud_oss_v2"]
 
 
@@ -40,6 +42,24 @@ def test_importing_a_plugin_names_its_extra():
     if sys.version_info < (3, 8):
         expected[1:] = [name + " needs Python 3.8 or newer" for name, _ in PLUGINS[1:]]
     assert shown.stdout.splitlines() == expected + [REMEDY.format(*PLUGINS[0])]
+
+
+@pytest.mark.parametrize(("name", "imported"), METRICS)
+def test_importing_metrics_names_their_extra(name, imported, monkeypatch):
+    module = "aliyun_sdk_secretsmanager_common_plugin." + name
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, imported, None)
+
+    with pytest.raises(ImportError) as caught:
+        __import__(module)
+
+    assert str(caught.value) == REMEDY.format(module, name)
+
+
+def test_metrics_are_imported_only_where_they_are_used():
+    loaded = python("-c", "import sys, aliyun_sdk_secretsmanager_common_plugin; print(*sys.modules)")
+
+    assert not {"prometheus_client", "opentelemetry"} & set(loaded.stdout.split())
 
 
 def test_error_is_of_the_class_of_the_imports_own_and_names_what_is_missing():

@@ -49,6 +49,10 @@ def test_leaks_in_a_record_below_the_level():
     SDK.debug("signed with %s", KEY.access_key_secret)
 
 
+def test_leaks_in_a_field_of_a_record():
+    SDK.info("signed", extra={{"signed_with": KEY.access_key_secret}})
+
+
 def test_leaks_in_a_record_of_an_exception():
     try:
         raise error()

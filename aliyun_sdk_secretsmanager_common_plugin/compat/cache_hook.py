@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any, Dict, Iterable, List
 
+from ..secrecy import log_fields
 from ..secret_info import CacheSecretInfo
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class SecretsManagerPluginCacheHook(SecretCacheHook):
                 updater.close()
             except Exception as error:
                 logger.error("secret %r: %s could not be closed: %s", secret_name, type(updater).__name__,
-                             type(error).__name__)
+                             type(error).__name__, extra=log_fields(secret_name, error=error))
 
     def _remove(self, secret_name: str, updater: Any) -> bool:
         # By identity, unlike list.remove: updaters may define equality.
@@ -114,7 +115,8 @@ class DefaultSecretsManagerPluginCacheHook(SecretsManagerPluginCacheHook):
             except Exception as error:
                 # Neither text nor traceback is logged: they may show the secret.
                 logger.error("secret %r: %s failed with %s; its client keeps the former key",
-                             secret_info.secret_name, type(updater).__name__, type(error).__name__)
+                             secret_info.secret_name, type(updater).__name__, type(error).__name__,
+                             extra=log_fields(secret_info.secret_name, error=error))
         return CacheSecretInfo("ACSCurrent", int(round(time.time() * 1000)), secret_info)
 
     def get(self, cache_secret_info: Any) -> Any:

@@ -1,6 +1,6 @@
 """The actions that a keeper wants carried out. Each is plain data."""
 
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from ..access_key import AccessKey
 
@@ -92,8 +92,9 @@ class HeedSigned(NamedTuple):
 
 
 class Log(NamedTuple):
-    """Write a line to the log."""
+    """Write a line to the log. ``fields`` are its ``extra``."""
 
     level: int
     message: str
     args: Tuple[Any, ...]
+    fields: Dict[str, str]

@@ -40,6 +40,7 @@ class SecretStats(NamedTuple):
         failures: fetches that failed. One that is answered after its deadline failed, though its answer is used.
         renewals: fetches that were made because a service rejected the key.
         rotations: new keys that replaced another.
+        expires_in: seconds until the temporary key expires, negative afterwards. None if the key does not expire.
     """
 
     version_id: Optional[str]
@@ -49,6 +50,7 @@ class SecretStats(NamedTuple):
     failures: int
     renewals: int
     rotations: int
+    expires_in: Optional[float] = None
 
 
 class Read:

@@ -14,6 +14,7 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 
 from ..access_key import AccessKey
 from ..exceptions import ConfigurationError, ManagedCredentialsError
+from ..secrecy import log_fields
 from . import events, timing
 from .actions import Answer, Heed, HeedSigned, Log, Publish, Recover, Stored, Tell
 from .entry import Entry, Fetch, Read, Recovery, Renewal, SecretStats, equal_jitter, spread_evenly
@@ -137,6 +138,7 @@ class Keeper:
                 entry.failures,
                 entry.renewals,
                 entry.rotations,
+                _expires_in(entry, now),
             )
             for name, entry in list(self._entries.items())
         }
@@ -208,7 +210,8 @@ class Keeper:
             self._asked(Asked(ticket, FIRST_READ, ticket.name, now + event.seconds, None, event.delays()))
         if not preload.running or now >= event.until:
             for name, problem in preload.failures:  # not before: the asker's thread writes what comes with its answer
-                self._log(logging.WARNING, "secret_names: %r could not be read at start: %s", name, problem)
+                self._log(logging.WARNING, "secret_names: %r could not be read at start: %s", name, problem,
+                          error=problem)
             del preload.failures[:]
             ticket, preload.ticket = preload.ticket, None
             self._answer(ticket)
@@ -226,7 +229,7 @@ class Keeper:
                 self._end_if_fulfilled(entry)
         else:
             self._log(logging.DEBUG, "secret %r: %r failed: %s", entry.name, self._gateways[request.gateway],
-                      event.error)
+                      event.error, error=event.error)
         self._fetcher.request_ended(entry, request, event.error, self._now.monotonic)
         self._settle(entry)
 
@@ -405,7 +408,8 @@ class Keeper:
             self._refresh_ended(entry, fetch, error)
         elif fetch.purpose == RENEWAL:
             if error is not None:
-                self._log(logging.WARNING, "secret %r: could not renew the rejected key: %s", entry.name, error)
+                self._log(logging.WARNING, "secret %r: could not renew the rejected key: %s", entry.name, error,
+                          error=error)
             if error is not None or entry.key == fetch.rejected:
                 self._start_cool_down(entry, fetch.began, error)
         elif error is not None:
@@ -456,7 +460,7 @@ class Keeper:
             entry.refresh_failures += 1
             entry.retry_at = self._now.monotonic + delay
         self._log(logging.WARNING, "secret %r: refresh failed, the key stays; next attempt in %.1f s: %s", entry.name,
-                  delay, error)
+                  delay, error, error=error)
         if not entry.is_idle:
             self._schedule(entry)
 
@@ -499,7 +503,7 @@ class Keeper:
             self._schedule(entry)
         if is_new:
             self._log(logging.INFO, "secret %r: %s %r", entry.name, "recovered" if entry.is_recovered else
-                      "read" if former is None else "rotated to", key)
+                      "read" if former is None else "rotated to", key, key=key)
             self._do(Tell(entry.name, key, entry.is_recovered))
         if recovered is None:
             self._do(Stored(entry.name))
@@ -669,8 +673,8 @@ class Keeper:
             entry = self._entries[name] = Entry(name)
         return entry
 
-    def _log(self, level: int, message: str, *args: Any) -> None:
-        self._do(Log(level, message, args))
+    def _log(self, level: int, message: str, name: str, *args: Any, key: Any = None, error: Any = None) -> None:
+        self._do(Log(level, message, (name,) + args, log_fields(name, key, error)))
 
     def _answer(self, ticket: Any, value: Any = None, error: Optional[Exception] = None) -> None:
         if isinstance(ticket, _PreloadTicket):
@@ -685,6 +689,11 @@ class Keeper:
 
 def _key_age(entry: Entry, now: Now) -> Optional[float]:
     return None if entry.replaced_at is None else now.monotonic - entry.replaced_at
+
+
+def _expires_in(entry: Entry, now: Now) -> Optional[float]:
+    expires = entry.expires
+    return None if expires is None else expires - now.time
 
 
 class _RunningPreload:

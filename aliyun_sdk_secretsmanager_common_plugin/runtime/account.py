@@ -15,6 +15,7 @@ from ..keeper import FIRST_READ, REFRESH, RENEWAL, Keeper, Renewal, SecretStats
 from ..keeper.actions import Answer, GiveUp, Heed, HeedSigned, Log, Publish, Recover, Request, Stored, Tell
 from ..keeper.events import Accepted, Asked, Closed, Ended, Forked, Leased, Preload, Recovered, Released, Signed
 from ..keeper.outcomes import no_answer, one_of_its_own
+from ..secrecy import log_fields
 from ..secrets_manager import Connections
 from .executors import Callback, SerialExecutor
 from .owner import Runtime, logger
@@ -292,8 +293,8 @@ class Account:
         finally:
             self._tickets.pop(id(ticket), None)  # whoever answers does so, too
         outcome: Outcome = ticket.outcome
-        for level, message, args in outcome.lines:
-            logger.log(level, message, *args)
+        for level, message, args, fields in outcome.lines:
+            logger.log(level, message, *args, extra=fields)
         patience = self._until(TELLING_PATIENCE)
         for callback in outcome.callbacks:
             callback.wait(clock, patience)
@@ -407,7 +408,8 @@ class Account:
                 try:
                     client.after_fork(alive)
                 except Exception:
-                    logger.exception("secret %r: a client keeps sockets of its parent process", client.secret_name)
+                    logger.exception("secret %r: a client keeps sockets of its parent process", client.secret_name,
+                                     extra=log_fields(client.secret_name))
 
     def before_fork(self) -> None:
         """Wait a moment for a write of the cache file, and unpublish all keys.
@@ -505,7 +507,8 @@ def _call(subscriber: Subscriber, name: str, key: AccessKey) -> None:
         subscriber(name, key)
     except Exception as error:
         # The traceback and the text are left out: they may contain the key.
-        logger.error("secret %r: a subscriber failed with %s", name, type(error).__name__)
+        logger.error("secret %r: a subscriber failed with %s", name, type(error).__name__,
+                     extra=log_fields(name, key, type(error).__name__))
 
 
 def _value_of(outcome: Outcome, purpose: str, name: str, seconds: float) -> Any:

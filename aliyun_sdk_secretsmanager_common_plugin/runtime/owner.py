@@ -210,11 +210,11 @@ class Runtime:
         """Log in another thread: a thread that waits for the owner may hold a lock that a log handler needs.
 
         Args:
-            lines: (level, message, args) of each line.
+            lines: (level, message, args, fields) of each line.
         """
         def log() -> None:
-            for level, message, args in lines:
-                logger.log(level, message, *args)
+            for level, message, args, fields in lines:
+                logger.log(level, message, *args, extra=fields)
 
         self._log.submit(log)
 
@@ -294,7 +294,7 @@ class Runtime:
         except Exception as error:  # a fault of this package, which must not end the thread of all accounts
             not_before = self.clock.monotonic() + FAULT_PAUSE
             self.write(((logging.ERROR, "%s was raised while %s was taken, which nobody expected; please report it",
-                         (type(error).__name__, type(event).__name__)),))
+                         (type(error).__name__, type(event).__name__), {}),))
         wake_at = account.wake_at()
         if wake_at is None:
             self._planned.pop(account, None)

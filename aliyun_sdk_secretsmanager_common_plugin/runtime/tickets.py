@@ -21,7 +21,7 @@ class Outcome(NamedTuple):
     Attributes:
         value: the answer.
         error: what is to be raised instead, if not None.
-        lines: lines about the asker's own call, which it writes to the log: (level, message, args).
+        lines: lines about the asker's own call, which it writes to the log: (level, message, args, fields).
         callbacks: the calls of subscribers with a new key, for which the asker waits a moment.
         must_ask_again: true in a forked child, where no answer will come.
     """

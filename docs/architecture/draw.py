@@ -88,7 +88,7 @@ def draw_rooms():
         (FACES, "compat", "the interface of the existing plugin",
          ["its doors: auth, model, service, utils,", "and the existing plugin's modules at the top"]),
         (FACES, "what all plugins share", "and what examines a configuration",
-         ["plugin_kit, bodies", "check, prometheus"]),
+         ["plugin_kit, bodies, check", "metrics, prometheus, opentelemetry"]),
         (FACES, "managed_credentials", "the facade for plugins and programs", []),
         (DECIDES, "lease", "signs and sends each call of one client; renews a rejected key and sends again", []),
         (ACTS, "runtime", "does what a keeper decides: threads, waiting, forks",

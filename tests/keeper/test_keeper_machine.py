@@ -498,8 +498,8 @@ BREAKAGES = {
     "rotations count for the floor": (keeper, "if read.new_key != event.key)", ")"),
     "any answer is a rotation": (keeper, "if read is not None and key not in entry.former:", "if read is not None:"),
     "a failed refresh is the last": (
-        keeper, "delay, error)\n        if not entry.is_idle:\n            self._schedule(entry)\n",
-        "delay, error)\n"),
+        keeper, "delay, error, error=error)\n        if not entry.is_idle:\n            self._schedule(entry)\n",
+        "delay, error, error=error)\n"),
     "the signing of a provider leads to nothing": (keeper, "                self._set_due_in(entry, 0.0)\n", ""),
     "each signature leads to a refresh": (keeper, "if now >= (entry.signed_from or 0.0):", "if True:"),
     "a secret of a child is not scheduled": (keeper, "if self._refresh_in(entry, self._now) is None:", "if False:"),

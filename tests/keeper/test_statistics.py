@@ -58,6 +58,13 @@ class TestStats:
     def test_first_read(self, world):
         assert world.stats() == SecretStats("version-A", 0.0, None, 1, 0, 0, 0)
 
+    def test_temporary_key_has_the_time_until_it_expires(self, unread):
+        unread.gateways[0].answer = key("A", "token", expires=unread.time + 900.0)
+        unread.read()
+        unread.pass_time(60.0)
+
+        assert unread.stats().expires_in == 840.0
+
     def test_each_secret_has_its_own(self, world):
         world.read(name="other")
         world.refresh(name="other")
