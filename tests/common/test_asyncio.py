@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import importlib
 import subprocess
 import sys
 import threading
@@ -557,8 +558,17 @@ def in_a_callback(coroutine):
     return outcome[0]
 
 
+def trio_for(coroutine):
+    """Return the module trio; where it is missing, skip the test without a warning about its coroutine."""
+    try:
+        return importlib.import_module("trio")
+    except ImportError:
+        coroutine.close()
+        pytest.skip("could not import trio")
+
+
 def under_trio(coroutine):
-    trio = pytest.importorskip("trio")
+    trio = trio_for(coroutine)
 
     async def main():
         return await coroutine
@@ -567,7 +577,7 @@ def under_trio(coroutine):
 
 
 def under_trio_as_a_guest(coroutine):
-    trio = pytest.importorskip("trio")
+    trio = trio_for(coroutine)
 
     async def awaited():
         return await coroutine
