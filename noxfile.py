@@ -170,6 +170,34 @@ def fleet(session):
 
 
 @nox.session
+def dist(session):
+    """Build and check the wheel and the source distribution, and run the latter's tests (or ``-- tests/lease``)."""
+    install(session, ".[test]", "build", "twine")
+    session.run("python", "-m", "pytest", "-q", "-m", "matrix", "tests/distribution")
+    directory = os.path.abspath(session.create_tmp())
+    shutil.rmtree(os.path.join(directory, "sdist"), ignore_errors=True)
+    session.run("python", "-m", "build", "-q", "--sdist", "--outdir", os.path.join(directory, "sdist"))
+    with session.chdir(os.path.join(directory, "sdist")):
+        archive, = os.listdir(".")
+        shutil.unpack_archive(archive)
+        os.chdir(archive[:-len(".tar.gz")])
+        install(session, ".[test]")
+        session.run("python", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def release(session):
+    """Build what is uploaded to a package index, unless setup.py still has the default address of the project."""
+    with open("setup.py", encoding="utf-8") as file:
+        if "example.org" in file.read():
+            session.error("setup.py: REPOSITORY is the default; write the address of your repository there")
+    install(session, "build", "twine")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", "-q")
+    session.run("python", "-m", "twine", "check", "--strict", *("dist/" + name for name in sorted(os.listdir("dist"))))
+
+
+@nox.session
 def beside(session):
     """Install the suite beside newer packages than those that the existing plugin requires."""
     install(session, ".[oss]", "pydantic>=2", "protobuf>=5", "cryptography>=44", "aiofiles>=25")
@@ -272,3 +300,11 @@ def drop_in(session):
     python = os.path.join(ours, "bin", "python")
     session.run(python, "-m", "pip", "install", "-q", ".[testing]", external=True)
     session.run("python", "tests/drop_in/run.py", "--existing", "python", "--ours", python, *session.posargs)
+    # The commands of docs/migrating.rst, in the environment that still has the plugins 0.1.4.
+    session.install("-q", ".[oss]")
+    session.run("python", "-m", "pip", "uninstall", "-q", "-y", *(
+        "aliyun-{}-managed-credentials-provider".format(each)
+        for each in ("openapi-python-sdk", "oss-python-sdk", "sdk-common")))
+    session.install("-q", "--force-reinstall", "--no-deps", ".")
+    session.run("python", "-m", "pip", "check")
+    session.run("python", "-W", "ignore", "-c", "import " + ", ".join(PACKAGES[:3]))

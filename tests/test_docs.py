@@ -24,7 +24,7 @@ from tests.conftest import forget_other_tests
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ENGLISH, CHINESE = ROOT / "docs/secrets-manager", ROOT / "docs/zh-cn/secrets-manager"
-EXAMPLE = ROOT / "managed_credentials_providers.properties.example"
+EXAMPLE = ROOT / "aliyun_sdk_secretsmanager_common_plugin/managed_credentials_providers.properties.example"
 READMES = [ROOT / "README.rst", ROOT / "README.zh-cn.rst"]
 ARCHITECTURE = ROOT / "docs/architecture.rst"
 CONTRIBUTING = ROOT / "CONTRIBUTING.rst"
