@@ -18,7 +18,7 @@ from aliyun_sdk_secretsmanager_common_plugin.settings import ClientKeySettings
 from .fakes import everything_in
 
 PASSWORD = "ThePasswordThatNobodyMaySee42"
-NOW = datetime.datetime.utcnow().replace(microsecond=0)
+NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0, tzinfo=None)
 
 
 @pytest.fixture(scope="module")

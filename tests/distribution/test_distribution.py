@@ -86,6 +86,19 @@ class TestWheel:
         # Nothing in the description leads to a file beside it, which the index does not have.
         assert not re.findall(r"<[\w./-]+\.rst>`_|image:: (?!https://)", text)
 
+    def test_all_is_every_sdk_and_what_programs_use(self, wheel, names):
+        (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
+        with zipfile.ZipFile(str(wheel)) as archive:
+            text = archive.read(metadata).decode("utf-8")
+
+        def required(extra):
+            return {match.group(1).lower().replace("_", "-") for match in re.finditer(
+                r"^Requires-Dist: ([\w-]+).*extra == ['\"]{}['\"]".format(extra), text, re.M)}
+
+        wanted = [required(extra) for extra in ("oss", "openapi", "oss-v2", "identities", "cli", "prometheus")]
+        assert all(wanted)
+        assert required("all") == set().union(*wanted)
+
 
 def test_the_source_distribution_has_what_its_tests_read(built):
     (path,) = built.glob("*.tar.gz")
