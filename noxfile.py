@@ -1,4 +1,9 @@
-"""The tasks of a contributor; ``nox -l`` lists them."""
+"""The tasks of a contributor, each in an environment of its own.
+
+``nox`` runs those with a star, ``nox -s NAME`` one of them. A name without its ending, such as ``tests`` for
+``tests-3.8``, is for every Python that is installed. What follows ``--`` is passed on to the task. CONTRIBUTING.rst
+says when to run which.
+"""
 
 import os
 import shutil
@@ -30,7 +35,7 @@ def install(session, *what):
 
 @nox.session(python=PYTHONS)
 def tests(session):
-    """Run the test suite on each installed interpreter."""
+    """Run the test suite: this is the one to run before a commit."""
     install(session, ".[test]")
     session.run("python", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
 
