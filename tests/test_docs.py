@@ -56,17 +56,17 @@ def text_of(path):
     return path.read_text(encoding="utf-8")
 
 
-def blocks(path, *lexers):
+def blocks(path, *lexers, options="(?: +:.*\\n)*"):
     """The code blocks of a page, of all languages or some."""
     found = re.findall(
-        r"^( *)\.\. code-block:: (\w+)\n(?:\1   :.*\n)*\n((?:\1   .*\n|\n)+)", text_of(path), re.M)
+        r"^( *)\.\. code-block:: (\w+)\n" + options + r"\n((?:\1   .*\n|\n)+)", text_of(path), re.M)
     return [textwrap.dedent(block).strip() for _, lexer, block in found if not lexers or lexer in lexers]
 
 
 def python_blocks(path):
-    """Those that are named so, and those after a "::" that import something."""
+    """Those that are Python, and those after a "::" that import something; tests/examples runs those with a name."""
     found = re.findall(r"^\S.*::\n\n((?:    .*\n|\n)+)", text_of(path), re.M)
-    return blocks(path, "python") + [
+    return blocks(path, "python", options="") + [
         textwrap.dedent(block).strip() for block in found if re.search("^ +(?:from|import) ", block, re.M)]
 
 
