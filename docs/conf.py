@@ -1,6 +1,7 @@
 """The docs site: ``nox -s docs``."""
 
 import os
+import re
 import sys
 
 from docutils import nodes
@@ -69,6 +70,19 @@ class LinksByFile(SphinxTransform):
                     refwarn=True))
 
 
+class ChineseLines(SphinxTransform):
+    """Joins the lines of Chinese text: browsers show a line break as a space, which Chinese does not have."""
+
+    default_priority = LinksByFile.default_priority
+
+    def apply(self, **options):
+        if self.env.docname.startswith(CHINESE):
+            for text in list(self.document.findall(nodes.Text)):
+                joined = re.sub(r"(?<=[\u3000-\uffef])\n(?=[\u3000-\uffef])", "", text)
+                if joined != text and not isinstance(text.parent, nodes.FixedTextElement):
+                    text.parent.replace(text, nodes.Text(joined))
+
+
 def link_to_section(app, env, link, text):
     """Resolve a link to a section of a page, if it has that section."""
     page, section = link["reftarget"][1:], link.get("section")
@@ -119,6 +133,7 @@ def skip_fields(app, what, name, member, skip, options):
 def setup(app):
     app.add_transform(LinksByFile)
     app.add_transform(LinkToTwin)
+    app.add_transform(ChineseLines)
     app.connect("missing-reference", link_to_section)
     app.connect("html-page-context", navigation_of_language, priority=400)  # before the theme reads it
     app.connect("autodoc-skip-member", skip_fields)

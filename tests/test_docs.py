@@ -212,6 +212,15 @@ class TestReadmes:
         assert [block.rstrip().endswith(end) for block, end in zip(
             self.CODE[0], ("/managed-credentials demo", "/python -m pytest -q -n auto"))] == [True, True]
 
+    def test_install_from_a_repository(self):
+        requirements = pytest.importorskip("packaging.requirements")
+        commands = [block.strip().replace("pip install", "").strip(' "') for block in self.CODE[0][2:4]]
+
+        for command in commands:
+            requirement = requirements.Requirement(command.replace("REPOSITORY", "https://example.com/suite.git"))
+            assert requirement.url == "git+https://example.com/suite.git"
+            assert requirement.name == "aliyun-sdk-managed-credentials-providers"
+
     def test_fit_on_a_screen(self):
         assert [len(text_of(readme).splitlines()) < 120 for readme in READMES] == [True, True]
         assert len(text_of(READMES[0]).split()) < 620
