@@ -202,6 +202,16 @@ def test_both_languages_have_the_same_code(page):
     assert uncommented(blocks(page)) == uncommented(blocks(TRANSLATIONS[page]))
 
 
+def test_both_languages_have_the_same_faults():
+    def cells(path):
+        return [re.findall("``[^`]+``", cell) for cell in re.findall(r"^   [* ] - (.*)", text_of(path), re.M)]
+
+    english, chinese = (cells(ROOT / "docs" / page) for page in ("faults.rst", "zh-cn/faults.rst"))
+
+    assert any(english)
+    assert [sorted(cell) for cell in chinese] == [sorted(cell) for cell in english]
+
+
 class TestReadmes:
     CODE = [re.findall(r"::\n\n((?:    .*\n|\n)+)", text_of(readme)) for readme in READMES]
 
