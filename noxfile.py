@@ -95,9 +95,11 @@ def machine(session):
 
 @nox.session
 def docs(session):
-    """Build the docs site, docs/_build/index.html; a warning is an error."""
+    """Build the docs site, docs/_build/index.html, and check its links; a warning is an error."""
     install(session, ".[oss,openapi,oss-v2,prometheus,opentelemetry,testing]", "aiohttp", "pytest", "sphinx", "furo")
+    shutil.rmtree("docs/_build", ignore_errors=True)  # pages that are gone, and pages that got a twin
     session.run("python", "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "docs", "docs/_build", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", "--noconftest", "tests/test_site.py", env={"SITE": "docs/_build"})
 
 
 @nox.session(python="3.11")

@@ -26,11 +26,14 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ENGLISH, CHINESE = ROOT / "docs/secrets-manager", ROOT / "docs/zh-cn/secrets-manager"
 EXAMPLE = ROOT / "aliyun_sdk_secretsmanager_common_plugin/managed_credentials_providers.properties.example"
 READMES = [ROOT / "README.rst", ROOT / "README.zh-cn.rst"]
+CONFIGURATION = [ROOT / "docs/configuration.rst", ROOT / "docs/zh-cn/configuration.rst"]
 ARCHITECTURE = ROOT / "docs/architecture.rst"
 CONTRIBUTING = ROOT / "CONTRIBUTING.rst"
 SITE = sorted((ROOT / "docs").glob("**/*.rst")) + READMES
+TRANSLATIONS = {page: ROOT / "docs" / page.relative_to(ROOT / "docs/zh-cn") for page in SITE if "zh-cn/" in str(page)}
 PACKAGES = sorted(ROOT.glob("aliyun_sdk_secretsmanager_*_plugin"))
-LINK = re.compile(r"<([\w./-]+\.rst)>`_")
+# In reStructuredText and in Markdown, and the pictures.
+LINK = re.compile(r"<([\w./#-]+)>`_|\]\(([\w./#-]+)\)|^ *\.\. image:: (\S+)", re.M)
 
 NAMES = sorted(page.name for page in ENGLISH.glob("*.rst"))
 PAGES = sorted(ENGLISH.glob("*.rst")) + sorted(CHINESE.glob("*.rst"))
@@ -53,17 +56,18 @@ def text_of(path):
     return path.read_text(encoding="utf-8")
 
 
-def blocks(path, *lexers):
+def blocks(path, *lexers, options="(?: +:.*\\n)*"):
     """The code blocks of a page, of all languages or some."""
-    found = re.findall(r"^\.\. code-block:: (\w+)\n\n((?:   .*\n|\n)+)", text_of(path), re.M)
-    return [textwrap.dedent(block).strip() for lexer, block in found if not lexers or lexer in lexers]
+    found = re.findall(
+        r"^( *)\.\. code-block:: (\w+)\n" + options + r"\n((?:\1   .*\n|\n)+)", text_of(path), re.M)
+    return [textwrap.dedent(block).strip() for _, lexer, block in found if not lexers or lexer in lexers]
 
 
 def python_blocks(path):
-    """Those that are named so, and those after a "::" that import something."""
-    found = re.findall(r"^(\.\. code-block:: python|.*::)\n\n((?:   .*\n|\n)+)", text_of(path), re.M)
-    return [textwrap.dedent(block).strip() for opening, block in found
-            if opening.endswith("python") or re.search("^ +(?:from|import) ", block, re.M)]
+    """Those that are Python, and those after a "::" that import something; tests/examples runs those with a name."""
+    found = re.findall(r"^\S.*::\n\n((?:    .*\n|\n)+)", text_of(path), re.M)
+    return blocks(path, "python", options="") + [
+        textwrap.dedent(block).strip() for block in found if re.search("^ +(?:from|import) ", block, re.M)]
 
 
 def python_blocks_of(paths):
@@ -188,17 +192,58 @@ def test_both_languages_have_the_same_pages():
     assert sorted(page.name for page in CHINESE.glob("*.rst")) == NAMES
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_both_languages_have_the_same_code(name):
-    assert blocks(CHINESE / name) == blocks(ENGLISH / name)
+def uncommented(code):
+    """Blocks without their comments, which are translated, and without drawings."""
+    return [re.sub(" *#.*", "", block) for block in code if "<----" not in block]
 
 
-def test_both_readmes_have_the_same_code():
-    def code(readme):
-        found = re.findall(r"::\n\n((?:    .*\n|\n)+)", text_of(readme))
-        return [re.sub(" *#.*", "", block) for block in found if "<----" not in block]  # a drawing
+@pytest.mark.parametrize("page", TRANSLATIONS, ids=name_of)
+def test_both_languages_have_the_same_code(page):
+    assert uncommented(blocks(page)) == uncommented(blocks(TRANSLATIONS[page]))
 
-    assert code(READMES[1]) == code(READMES[0])
+
+def test_both_languages_have_the_same_faults():
+    def cells(path):
+        return [re.findall("``[^`]+``", cell) for cell in re.findall(r"^   [* ] - (.*)", text_of(path), re.M)]
+
+    english, chinese = (cells(ROOT / "docs" / page) for page in ("faults.rst", "zh-cn/faults.rst"))
+
+    assert any(english)
+    assert [sorted(cell) for cell in chinese] == [sorted(cell) for cell in english]
+
+
+class TestReadmes:
+    CODE = [re.findall(r"::\n\n((?:    .*\n|\n)+)", text_of(readme)) for readme in READMES]
+
+    def test_both_have_the_same_code(self):
+        assert self.CODE[1] == self.CODE[0]
+
+    def test_begin_with_the_two_commands_that_ci_runs(self):
+        assert [block.rstrip().endswith(end) for block, end in zip(
+            self.CODE[0], ("/managed-credentials demo", "/python -m pytest -q -n auto"))] == [True, True]
+
+    def test_install_from_a_repository(self):
+        requirements = pytest.importorskip("packaging.requirements")
+        commands = [block.strip().replace("pip install", "").strip(' "') for block in self.CODE[0][2:4]]
+
+        for command in commands:
+            requirement = requirements.Requirement(command.replace("REPOSITORY", "https://example.com/suite.git"))
+            assert requirement.url == "git+https://example.com/suite.git"
+            assert requirement.name == "aliyun-sdk-managed-credentials-providers"
+
+    def test_fit_on_a_screen(self):
+        assert [len(text_of(readme).splitlines()) < 120 for readme in READMES] == [True, True]
+        assert len(text_of(READMES[0]).split()) < 620
+
+
+@pytest.mark.parametrize("path", SITE, ids=name_of)
+def test_installs_extras_that_exist(path):
+    metadata = pytest.importorskip("importlib.metadata", reason="needs Python 3.8")
+    name = "aliyun-sdk-managed-credentials-providers"
+    named = re.findall(r"(?:{}|[\"'`]\.)\[([a-z0-9,-]+)\]".format(name), text_of(path))
+
+    assert {extra for extras in named for extra in extras.split(",")} <= set(
+        metadata.metadata(name).get_all("Provides-Extra"))
 
 
 def texts_in(tree):
@@ -264,9 +309,19 @@ def test_log_lines_of_the_program_are_on_the_page_and_no_others():
     assert [row for row in shown if not any(same(row, line) for line in logged)] == []
 
 
-@pytest.mark.parametrize("path", [path for path in SITE + [CONTRIBUTING] if LINK.search(text_of(path))], ids=name_of)
-def test_links_lead_to_files(path):
-    assert [target for target in LINK.findall(text_of(path)) if not (path.parent / target).exists()] == []
+def sections_of(path):
+    """The ids that docutils and GitHub give to the sections of a page."""
+    titles = re.findall(r"^(\S.*)\n([=~-])\2{2,}$", text_of(path), re.M)
+    return {re.sub("[^a-z0-9]+", "-", title.lower()).strip("-") for title, _ in titles}
+
+
+@pytest.mark.parametrize("path", SITE + sorted(ROOT.glob("[CS]*.rst")) + sorted(ROOT.glob("*.md")), ids=name_of)
+def test_links_lead_to_files_and_their_sections(path):
+    links = [target.partition("#") for found in LINK.findall(text_of(path)) for target in found if target]
+
+    assert [file for file, _, _ in links if not (path.parent / file).exists()] == []
+    assert [(file, section) for file, _, section in links
+            if section and section not in sections_of(path.parent / file if file else path)] == []
 
 
 def test_every_example_is_on_a_page():
@@ -281,9 +336,9 @@ def test_index_leads_to_every_page(directory):
         set(NAMES) - {"index.rst"}
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
-def test_readme_names_every_key(readme):
-    first_cells = "\n".join(re.findall(r"^   \* - (.*(?:\n       .*)*)", text_of(readme), re.M))
+@pytest.mark.parametrize("page", CONFIGURATION, ids=name_of)
+def test_configuration_has_a_row_for_every_key(page):
+    first_cells = "\n".join(re.findall(r"^   \* - (.*(?:\n       .*)*)", text_of(page), re.M))
 
     assert [key for key in KEYS if "``{}``".format(key) not in first_cells] == []
 
@@ -373,7 +428,7 @@ class TestArchitecture:
 class TestControls:
     """Those of the local cloud over HTTP."""
 
-    TEXT = text_of(ROOT / "docs/testing.rst").partition("The controls\n~~~~")[2]
+    TEXT = text_of(ROOT / "docs/testing.rst").partition("The controls\n----")[2]
 
     def test_every_route_has_its_paragraph(self):
         assert re.findall(r"^``([A-Z]+) (/\S*)``$", self.TEXT, re.M) == list(ROUTES)
