@@ -50,7 +50,7 @@ setup(
     long_description_content_type="text/x-rst",
     license="Apache-2.0",
     packages=find_packages(include=["aliyun_sdk_secretsmanager_*"]),
-    package_data={"": ["py.typed"]},
+    package_data={"": ["py.typed"], "aliyun_sdk_secretsmanager_testing.console": ["*.html", "*.css", "*.js"]},
     python_requires=">=3.6",
     install_requires=[
         "aliyun-python-sdk-core>=2.13.36",
