@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -271,6 +272,7 @@ def test_in_a_terminal_the_process_prints_the_address_and_ends_with_a_page_open(
     try:
         os.close(its)
         address = json.loads(process.stdout.readline().decode())["console_url"]
+        assert select.select([mine], [], [], 30)[0]
         assert os.read(mine, 1000).decode().strip() == "Console: " + address
         host, _, at = address.replace("/console/", "").replace("http://", "").rpartition(":")
         with socket.create_connection((host, int(at)), 30) as page:

@@ -127,6 +127,7 @@ def test_a_disabled_key_is_rejected_until_it_is_enabled(page, call):
 
 def test_an_outage_is_shown_with_its_end_and_a_button_ends_it(page, call):
     page.choose("Service", "RPC and ROA APIs")
+    page.choose("Ends", "after 5 minutes")
     page.press("Outage Every request fails with 503.")
     shown = page.has("#faults", "RPC and ROA APIs", "outage (503 ServiceUnavailableTemporary) until ")
     assert shown.split("until ")[1].split("\n")[0].count(":") == 2
