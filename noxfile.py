@@ -282,6 +282,13 @@ def examples(session):
         "python", "-m", "pytest", "-q", "-m", "matrix or not matrix", "tests/examples", *session.posargs)
 
 
+@nox.session
+def browser(session):
+    """Run the tests of the console in Chromium; needs Debian's packages chromium and chromium-driver."""
+    install(session, ".[test]", "selenium")
+    session.run("python", "-m", "pytest", "-q", "tests/testing/test_console_browser.py", *session.posargs)
+
+
 @nox.session(python=PYTHONS)
 def processes(session):
     """Run the tests with real processes: gunicorn, celery, gevent, pools, forks, stops and exits."""

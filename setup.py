@@ -85,7 +85,11 @@ setup(
     license="Apache-2.0",
     keywords="alibaba-cloud aliyun kms secrets-manager ram accesskey credentials rotation oss",
     packages=find_packages(include=["aliyun_sdk_secretsmanager_*"]),
-    package_data={"": ["py.typed"], "aliyun_sdk_secretsmanager_common_plugin": [EXAMPLE]},
+    package_data={
+        "": ["py.typed"],
+        "aliyun_sdk_secretsmanager_common_plugin": [EXAMPLE],
+        "aliyun_sdk_secretsmanager_testing.console": ["*.html", "*.css", "*.js"],
+    },
     cmdclass={"build_py": BuildPy},
     python_requires=">=3.6",
     install_requires=[

@@ -1,9 +1,10 @@
 """The local cloud as a process: ``python -m aliyun_sdk_secretsmanager_testing [--region R ...] [--dedicated NAME ...]
 [--secret NAME ...] [--host ADDRESS] [--allow-host NAME ...]``.
 
-It prints one line of JSON: all endpoints, the CA file, the control URL, and the identity's AccessKey. This includes the
-secret of that AccessKey, since whoever starts the process needs it for signing; it is valid in this cloud only. The
-process ends at SIGTERM or SIGINT. If its standard input is a pipe or a terminal, it also ends when that is closed.
+It prints one line of JSON: all endpoints, the CA file, the URLs of controls and console, and the identity's AccessKey.
+This includes the secret of that AccessKey, since whoever starts the process needs it for signing; it is valid in this
+cloud only. In a terminal it then prints the address of the console once more, in a line of its own. The process ends at
+SIGTERM or SIGINT. If its standard input is a pipe or a terminal, it also ends when that is closed.
 """
 import argparse
 import json
@@ -51,14 +52,18 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except (OSError, ValueError) as error:
         parser.error(getattr(error, "strerror", None) or str(error))
     try:
+        ended = _told_to_end()
         print(json.dumps(dict(cloud.endpoints(), secrets=chosen.secret, identity=cloud.identity._asdict())), flush=True)
-        _wait()
+        if sys.stderr.isatty():
+            print("Console: " + cloud.console_url, file=sys.stderr)
+        ended.wait()
     finally:
         cloud.stop()
     return 0
 
 
-def _wait() -> None:
+def _told_to_end() -> threading.Event:
+    """Return an event that is set when the process is told to stop."""
     ended = threading.Event()
 
     def end(*_: Any) -> None:
@@ -76,7 +81,7 @@ def _wait() -> None:
         signal.signal(number, end)
     if _stdin_can_end():
         threading.Thread(target=read, daemon=True).start()
-    ended.wait()
+    return ended
 
 
 def _stdin_can_end() -> bool:

@@ -58,6 +58,8 @@ class CallLog(Guarded):
     def __init__(self) -> None:
         super().__init__()
         self._calls: List[Call] = []
+        # The numbers of the calls in the order in which they came and were answered, so each number more than once.
+        self._changes: List[int] = []
         # The numbers of the calls by service and secret, so that a search for one secret looks at no other.
         self._numbers: Dict[Tuple[str, Optional[str]], List[int]] = {}
 
@@ -76,6 +78,7 @@ class CallLog(Guarded):
         with self.lock:
             number = len(self._calls)
             self._calls.append(call)
+            self._changes.append(number)
             self._numbers.setdefault((subject.service, subject.secret), []).append(number)
             return number
 
@@ -91,6 +94,21 @@ class CallLog(Guarded):
         """
         with self.lock:
             self._calls[number] = self._calls[number]._replace(status=status, code=code, ended=now, given=given)
+            self._changes.append(number)
+
+    def changed(self, cursor: int, most: int) -> Tuple[int, List[Tuple[int, Call]]]:
+        """Return the calls that came or were answered since the last time.
+
+        Args:
+            cursor: the cursor that was returned the last time; 0 is the beginning of the log.
+            most: how many calls; if there are more, the latest.
+
+        Returns:
+            The next cursor, and the number and the call of each, in the order in which they came.
+        """
+        with self.lock:
+            numbers = sorted(set(self._changes[cursor:]))[-most:]
+            return len(self._changes), [(number, self._calls[number]) for number in numbers]
 
     def select(self, service: Optional[str] = None, action: Optional[str] = None, region: Optional[str] = None,
                secret: Optional[str] = None, since: Optional[float] = None) -> List[Call]:

@@ -10,6 +10,7 @@ from .calls import Call
 from .certificates import server_context
 from .client_key import ClientKeyFile, new_client_key
 from .clock import SystemClock
+from .console.routes import PAGE
 from .credentials_uri.routes import PATH
 from .credentials_uri.state import Source
 from .faults import Fault
@@ -188,6 +189,11 @@ class LocalCloud:
         """``http://127.0.0.1:PORT`` of the controls over HTTP."""
         return "http://" + self._network.control_address
 
+    @property
+    def console_url(self) -> str:
+        """``http://127.0.0.1:PORT/console/`` of a page that shows this cloud, for a browser."""
+        return self.control_url + PAGE
+
     def endpoints(self) -> Dict[str, Any]:
         """Return all addresses by name, as the controls over HTTP and the process mode show them."""
         return {
@@ -200,6 +206,7 @@ class LocalCloud:
             "metadata_endpoint": self.metadata_endpoint,
             "credentials_uri": self.credentials_uri,
             "control_url": self.control_url,
+            "console_url": self.console_url,
             "ca_file": self.ca_file,
         }
 
@@ -501,7 +508,8 @@ class LocalCloud:
         """
         self._uploads.when_received(received, action)
 
-    def inject(self, service: str, fault: Fault, region: Optional[str] = None, times: Optional[int] = None) -> None:
+    def inject(self, service: str, fault: Fault, region: Optional[str] = None, times: Optional[int] = None,
+               duration: Optional[float] = None) -> None:
         """Make a service have a fault.
 
         Where a service has several faults, the one that was injected first acts first.
@@ -512,11 +520,13 @@ class LocalCloud:
             fault: the fault.
             region: a region of Secrets Manager, or the name of a KMS instance; None is all.
             times: how many requests meet the fault, in all regions together; None is all until it is cleared.
+            duration: real seconds, whatever the cloud's clock says, after which the fault is cleared; None is never.
 
         Raises:
-            ValueError: there is no such service or region, or the service cannot have that fault.
+            ValueError: there is no such service or region, the service cannot have that fault, or ``duration`` is not
+                more than 0.
         """
-        self._network.inject(service, fault, region, times)
+        self._network.inject(service, fault, region, times, duration)
 
     def clear(self, service: Optional[str] = None, region: Optional[str] = None) -> None:
         """End faults, and let the requests go on that hang in them.
@@ -575,6 +585,8 @@ class LocalCloud:
     def _new_servers(self) -> "Dict[Tuple[str, Optional[str]], Server]":
         # Imported here, since they need the extra "testing", which _require_extra checks first.
         from .business_api.responses import BusinessApi
+        from .console.responses import Console
+        from .console.state import View
         from .control.responses import Control
         from .credentials_uri.responses import CredentialsUri
         from .dedicated_gateway.responses import DedicatedGateway
@@ -602,7 +614,7 @@ class LocalCloud:
         add("credentials_uri", None, AtHome(CredentialsUri(shared, self._roles, self._source), self._names))
         add("api", None, BusinessApi(shared, lambda: self.api_endpoint))
         add("oss", None, Oss(shared, self._store, self.regions, self._uploads))
-        add("control", None, AtHome(control, self._names))
+        add("control", None, AtHome(Console(control, View(shared, self._vault, self._network)), self._names))
         return servers
 
 

@@ -298,12 +298,14 @@ class Quota:
 class Injection:
     """A fault of one service, or of one of its regions, and when it was active."""
 
-    def __init__(self, fault: Fault, service: str, region: Optional[str], quota: Quota, started: float) -> None:
+    def __init__(self, fault: Fault, service: str, region: Optional[str], quota: Quota, started: float,
+                 until: Optional[float]) -> None:
         self.fault = fault
         self.service = service
         self.region = region
         self.quota = quota
         self.span = Span(started, math.inf)
+        self.until = until
         self.released = threading.Event()
 
     @property
@@ -326,7 +328,7 @@ class FaultBoard(Guarded):
         self._injections: List[Injection] = []
 
     def inject(self, fault: Fault, service: str, regions: List[Optional[str]], times: Optional[int],
-               now: float) -> None:
+               now: float, until: Optional[float]) -> List[Injection]:
         """Make a fault active.
 
         Args:
@@ -335,10 +337,21 @@ class FaultBoard(Guarded):
             regions: the regions that have it; ``[None]`` where the service has no regions.
             times: how many requests meet it; None is all until it is cleared.
             now: monotonic seconds.
+            until: when it will be ended, in seconds since 1970, to be shown; None is not known.
+
+        Returns:
+            The fault in each of the regions.
         """
         quota = Quota(times)
+        injected = [Injection(fault, service, region, quota, now, until) for region in regions]
         with self.lock:
-            self._injections += [Injection(fault, service, region, quota, now) for region in regions]
+            self._injections += injected
+        return injected
+
+    def active(self) -> List[Injection]:
+        """Return the active faults, the oldest first."""
+        with self.lock:
+            return [injection for injection in self._injections if injection.active]
 
     def take(self, service: str, region: Optional[str], now: float) -> Optional[Injection]:
         """Return the fault that the next request of a service meets, and count that request."""
@@ -353,10 +366,15 @@ class FaultBoard(Guarded):
     def clear(self, service: Optional[str], region: Optional[str], now: float) -> None:
         """End faults, and let the requests go on that hang in them; None is all services, or all regions."""
         with self.lock:
-            for injection in self._injections:
-                if service in (None, injection.service) and region in (None, injection.region):
-                    injection.end(now)
-                    injection.released.set()
+            self.end([injection for injection in self._injections
+                      if service in (None, injection.service) and region in (None, injection.region)], now)
+
+    def end(self, injections: List[Injection], now: float) -> None:
+        """End some faults, and let the requests go on that hang in them."""
+        with self.lock:
+            for injection in injections:
+                injection.end(now)
+                injection.released.set()
 
     def of_server(self, service: str, region: Optional[str]) -> List[str]:
         """Return the kinds of a service's active faults of the listening socket."""

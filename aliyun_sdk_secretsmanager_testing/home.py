@@ -61,6 +61,20 @@ class AtHome:
         return json_answer(403, {"error": problem})
 
 
+def is_same_origin(request: Request) -> bool:
+    """Whether a request names the port that it reached, and no page of another port can have sent it.
+
+    Browsers name the page's origin in each POST request, so a POST request without ``Origin`` comes from no page of
+    ours.
+    """
+    host, origin = request.headers.get("host", "").lower(), request.headers.get("origin")
+    if not host.endswith(":{}".format(request.sock.getsockname()[1])):
+        return False
+    if origin is None:
+        return request.method != "POST"
+    return origin.lower() in ("http://" + host, "https://" + host)
+
+
 def _name(host: str) -> Optional[str]:
     """Return the name or address in the value of a Host header, without the port; None where there is none."""
     try:

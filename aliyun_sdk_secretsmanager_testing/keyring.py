@@ -120,6 +120,16 @@ class Keyring(Guarded):
         with self.lock:
             return self._valid(self._entries[access_key_id], at)
 
+    def state(self, access_key_id: str, at: float) -> str:
+        """Return ``accepted``, ``disabled``, ``not accepted yet`` or ``no longer accepted``, for a key at a time."""
+        with self.lock:
+            entry = self._entries[access_key_id]
+            if entry.disabled:
+                return "disabled"
+            if self._valid(entry, at):
+                return "accepted"
+            return "not accepted yet" if any(start > at for start, _ in entry.spans) else "no longer accepted"
+
     def of_secret(self, name: str) -> List[str]:
         """Return the ids of all keys that a secret ever had."""
         with self.lock:

@@ -3,10 +3,11 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .certificates import ca_pem, server_context
-from .faults import Fault
+from .faults import Fault, Injection
 from .guarded import Guarded
 from .service import Shared
 
@@ -39,6 +40,7 @@ class Network(Guarded):
         self._regions.update(secrets_manager=regions, dedicated=dedicated)
         self._servers: "Dict[Tuple[str, Optional[str]], Server]" = {}
         self._directory: Optional[str] = None
+        self._timers: List[threading.Timer] = []
 
     @property
     def is_open(self) -> bool:
@@ -73,6 +75,10 @@ class Network(Guarded):
         with self.lock:
             servers, self._servers = self._servers, {}
             directory, self._directory = self._directory, None
+            timers, self._timers = self._timers, []
+        for timer in timers:
+            timer.cancel()
+            timer.join()
         for server in servers.values():
             server.hang_up()
         # Before the connections were closed, this would let hanging requests be answered.
@@ -111,27 +117,40 @@ class Network(Guarded):
         """Return service and region of all gateways."""
         return [(service, region) for service in ("secrets_manager", "dedicated") for region in self._regions[service]]
 
-    def inject(self, service: str, fault: Fault, region: Optional[str] = None, times: Optional[int] = None) -> None:
+    def places(self) -> List[Tuple[str, Optional[str]]]:
+        """Return service and region of everything that can have a fault."""
+        return [(service, region) for service, regions in self._regions.items() for region in regions]
+
+    def inject(self, service: str, fault: Fault, region: Optional[str] = None, times: Optional[int] = None,
+               duration: Optional[float] = None) -> None:
         """Make a service have a fault; see ``LocalCloud.inject``."""
         regions = self._regions_of(service, region)
         if times is not None and times < 1:
             raise ValueError("times is 1 or more, or None for all requests, not {!r}".format(times))
+        if duration is not None and not 0 < duration <= threading.TIMEOUT_MAX:
+            raise ValueError("duration is more than 0 seconds, or None until it is cleared, not {!r}".format(duration))
         if fault.of_server and times is not None:
             raise ValueError("{} meets connections, not requests: it cannot be counted, leave times out".format(
                 fault.kind))
         if fault.of_server and service == "location":
             raise ValueError("location shares its address with api: inject {} there".format(fault.kind))
         with self.lock:
-            self._shared.faults.inject(fault, service, regions, times, self._shared.clock.monotonic())
+            clock = self._shared.clock
+            until = None if duration is None else clock.time() + duration
+            injected = self._shared.faults.inject(fault, service, regions, times, clock.monotonic(), until)
             if fault.of_server:
                 self._settle(service, regions)
+            if duration is not None:
+                timer = threading.Timer(duration, self._end, [injected])
+                timer.daemon = True
+                timer.start()
+                self._timers = [other for other in self._timers if other.is_alive()] + [timer]
 
     def clear(self, service: Optional[str] = None, region: Optional[str] = None) -> None:
         """End faults; see ``LocalCloud.clear``."""
         with self.lock:
             if service is None:
-                places = [(name, where) for name, regions in self._regions.items() for where in regions
-                          if region in (None, where)]
+                places = [(name, where) for name, where in self.places() if region in (None, where)]
             else:
                 places = [(service, where) for where in self._regions_of(service, region)]
             if not places:
@@ -141,6 +160,16 @@ class Network(Guarded):
             self._shared.faults.clear(service, region, self._shared.clock.monotonic())
             for name, where in down:
                 self._settle(name, [where])
+
+    def _end(self, injections: List[Injection]) -> None:
+        with self.lock:
+            if not self._servers:
+                return
+            ending = [injection for injection in injections if injection.active]
+            self._shared.faults.end(ending, self._shared.clock.monotonic())
+            for injection in ending:
+                if injection.fault.of_server:
+                    self._settle(injection.service, [injection.region])
 
     def _server(self, service: str, region: Optional[str] = None) -> "Server":
         try:

@@ -65,6 +65,14 @@ class Control:
         given = fields(_body(request), {"name": str}, {"grace": NUMBER})
         return {"name": given["name"], "access_key_id": self._vault.rollback(**given).access_key_id}
 
+    def _disable(self, request: Request) -> Dict[str, Any]:
+        given = fields(_body(request), {"name": str}, {"version_id": str})
+        return {"name": given["name"], "access_key_id": self._vault.disable(**given).access_key_id}
+
+    def _enable(self, request: Request) -> Dict[str, Any]:
+        given = fields(_body(request), {"name": str}, {"version_id": str})
+        return {"name": given["name"], "access_key_id": self._vault.enable(**given).access_key_id}
+
     def _create_bucket(self, request: Request) -> Dict[str, Any]:
         given = fields(_body(request), {"name": str}, {})
         self._store.create_bucket(**given)
@@ -84,10 +92,10 @@ class Control:
         body = _body(request)
         if not isinstance(body, dict):
             raise BadInput("send a JSON object")
-        common = {name: body.pop(name) for name in ("service", "kind", "region", "times") if name in body}
-        given = fields(common, {"service": str, "kind": str}, {"region": str, "times": int})
+        common = {name: body.pop(name) for name in ("service", "kind", "region", "times", "duration") if name in body}
+        given = fields(common, {"service": str, "kind": str}, {"region": str, "times": int, "duration": NUMBER})
         made = fault(given["kind"], body)
-        self._network.inject(given["service"], made, given.get("region"), given.get("times"))
+        self._network.inject(given["service"], made, given.get("region"), given.get("times"), given.get("duration"))
         return given
 
     def _clear(self, request: Request) -> Dict[str, Any]:

@@ -5,6 +5,8 @@ ROUTES = {
     ("POST", "/secrets"): "create_secret",
     ("POST", "/secrets/rotate"): "rotate",
     ("POST", "/secrets/rollback"): "rollback",
+    ("POST", "/secrets/disable"): "disable",
+    ("POST", "/secrets/enable"): "enable",
     ("POST", "/buckets"): "create_bucket",
     ("GET", "/objects"): "describe_object",
     ("POST", "/uploads"): "refuse_uploads",

@@ -152,6 +152,11 @@ class Vault(Guarded):
             except KeyError:
                 raise KeyError("no secret {!r}; there are {}".format(name, sorted(self._secrets) or "none")) from None
 
+    def all(self) -> List[Secret]:
+        """Return all secrets, the oldest first."""
+        with self.lock:
+            return list(self._secrets.values())
+
     def create(self, name: str, next_rotation: Optional[float] = None, token: bool = False,
                expires_in: Optional[float] = None, secret_data: Optional[str] = None,
                secret_type: str = "RAMCredentials") -> Secret:
@@ -216,6 +221,33 @@ class Vault(Guarded):
             secret.publish(previous, now)
             return previous.access_key
 
+    def disable(self, name: str, version_id: str = "") -> AccessKeyPair:
+        """Disable the key of a version, which is returned: the services reject it as inactive.
+
+        Args:
+            name: the name of the secret.
+            version_id: VersionId; empty is the current version.
+
+        Raises:
+            KeyError: there is no such secret.
+            ValueError: there is no such version, or it has no key.
+        """
+        key = self._key(name, version_id)
+        self._keyring.disable(key.access_key_id, self._clock.monotonic())
+        return key
+
+    def enable(self, name: str, version_id: str = "") -> AccessKeyPair:
+        """Enable a disabled key again; arguments, result and errors are those of ``disable``."""
+        key = self._key(name, version_id)
+        self._keyring.enable(key.access_key_id, self._clock.monotonic())
+        return key
+
+    def _key(self, name: str, version_id: str) -> AccessKeyPair:
+        version = self.find(name).version("", version_id)
+        if version is None or version.access_key is None:
+            raise ValueError("the secret {!r} has no AccessKey in its version {!r}".format(
+                name, version_id or "ACSCurrent"))
+        return version.access_key
 
     @staticmethod
     def _newest_key(secret: Secret) -> AccessKeyPair:

@@ -45,7 +45,7 @@ def test_the_endpoints(cloud, control):
     assert document["regions"] == {"cn-hangzhou": cloud.gateway_endpoint()}
     assert document["dedicated"] == {}
     for name in ("api_endpoint", "api_https_endpoint", "oss_endpoint", "sts_endpoint", "metadata_endpoint",
-                 "credentials_uri", "control_url", "ca_file"):
+                 "credentials_uri", "control_url", "console_url", "ca_file"):
         assert document[name] == getattr(cloud, name)
     assert cloud.identity.access_key_secret not in json.dumps(document)
 
@@ -58,6 +58,19 @@ def test_secrets(cloud, control, key):
     new = control("POST", "/secrets/rotate", {"name": "app/key", "grace": 1.5, "token": None})[1]
     assert new["access_key_id"] == cloud.secret("app/key").current.access_key_id != key.access_key_id
     assert control("POST", "/secrets/rollback", {"name": "app/key"})[1]["access_key_id"] == key.access_key_id
+
+
+def test_a_disabled_key_of_any_version_is_rejected_until_it_is_enabled(cloud, control, key):
+    new = cloud.rotate("app/key", grace=60)
+    old = {"name": "app/key", "version_id": cloud.secret("app/key").versions[0].version_id}
+    assert control("POST", "/secrets/disable", {"name": "app/key"}) == (
+        200, {"name": "app/key", "access_key_id": new.access_key_id})
+    assert (cloud.accepts(key), cloud.accepts(new)) == (True, False)
+    assert control("POST", "/secrets/disable", old)[1]["access_key_id"] == key.access_key_id
+    assert control("POST", "/secrets/enable", {"name": "app/key"})[1]["access_key_id"] == new.access_key_id
+    assert (cloud.accepts(key), cloud.accepts(new)) == (False, True)
+    assert control("POST", "/secrets/enable", old)[0] == 200
+    assert cloud.accepts(key)
 
 
 def test_buckets(cloud, control):
@@ -125,6 +138,8 @@ def test_calls(cloud, control, client, clock):
     ("POST", "/secrets/rotate", {"name": "app/key", "publish_delay": -1}, "publish_delay must be 0 seconds or more"),
     ("POST", "/secrets/rollback", {"name": "app/key", "grace": -5}, "grace must be 0 seconds or more, not -5"),
     ("POST", "/secrets/rollback", {"name": "app/key"}, "no previous"),
+    ("POST", "/secrets/disable", {"name": "none"}, "no secret 'none'"),
+    ("POST", "/secrets/enable", {"name": "app/key", "version_id": "v9"}, "no AccessKey in its version 'v9'"),
     ("POST", "/buckets", {"name": "bucket"}, "already"),
     ("POST", "/buckets", {"name": "A B"}, "'A B' is no name of a bucket"),
     ("POST", "/buckets", {"name": "-a-"}, "no hyphen at either end"),
@@ -137,6 +152,8 @@ def test_calls(cloud, control, client, clock):
     ("POST", "/faults", {"service": "api", "kind": "slow"}, "'seconds' is missing"),
     ("POST", "/faults", {"service": "api", "kind": "slow", "seconds": "1"}, "'seconds' must be a number"),
     ("POST", "/faults", {"service": "api", "kind": "status", "status": 200}, "400 to 599"),
+    ("POST", "/faults", {"service": "api", "kind": "reset", "duration": 0}, "duration is more than 0 seconds"),
+    ("POST", "/faults", {"service": "api", "kind": "reset", "duration": 1e300}, "duration is more than 0 seconds"),
     ("POST", "/faults", {"service": "api", "kind": "reset", "times": 1.5}, "'times' must be a whole number"),
     ("DELETE", "/faults?service=nonsense", None, "no service 'nonsense'"),
     ("POST", "/uploads", {"how": "nonsense"}, "the ways are after the body, closed, drained"),

@@ -412,6 +412,9 @@ def test_a_fault_of_one_service_or_instance_spares_the_others(other_services):
 def test_faults_that_cannot_be(cloud, arguments, message):
     with pytest.raises(ValueError, match=message):
         cloud.inject(*arguments)
+    for duration in (0, -1, math.nan, math.inf):
+        with pytest.raises(ValueError, match="duration is more than 0 seconds"):
+            cloud.inject("api", Fault.reset(), duration=duration)
     with pytest.raises(ValueError, match="no service"):
         cloud.clear("nonsense")
     with pytest.raises(ValueError, match="no region 'nowhere'; there are cn-hangzhou"):
@@ -423,6 +426,36 @@ def test_fault_arguments_are_checked():
         Fault.status(200)
     with pytest.raises(ValueError, match="0 or more"):
         Fault.slow(-1)
+
+
+def test_a_fault_with_a_duration_ends_by_itself_and_releases_who_hangs_in_it(cloud, client):
+    cloud.inject("api", Fault.hang(), duration=0.05)
+    assert answer(client, rpc(cloud.api_endpoint))["Action"] == "DescribeRegions"
+    assert cloud.calls()[-1].status == 200
+
+
+def test_a_service_that_refuses_connections_for_a_while_listens_again(cloud):
+    cloud.inject("secrets_manager", Fault.refuse(), duration=0.05)
+    timer, = cloud._network._timers
+    timer.join(30)
+    assert fetch(cloud) == "app/key"
+
+
+def test_the_end_of_a_duration_changes_nothing_if_the_fault_was_cleared_before(cloud, monkeypatch):
+    settled = []
+    cloud.inject("secrets_manager", Fault.refuse(), duration=0.1)
+    timer, = cloud._network._timers
+    cloud.clear()
+    monkeypatch.setattr(cloud._network, "_settle", lambda *place: settled.append(place))
+    timer.join(30)
+    assert not timer.is_alive() and settled == []
+
+
+def test_a_stopped_cloud_waits_for_no_fault_to_end():
+    with LocalCloud() as cloud:
+        cloud.inject("api", Fault.hang(), duration=3600)
+        timer, = cloud._network._timers
+    assert not timer.is_alive()
 
 
 def test_hanging_requests_do_not_starve_a_hundred_clients(cloud, client):
