@@ -1,17 +1,11 @@
-"""The commands ``demo`` and ``check``, and how the steps of ``check`` are printed."""
-import json
+"""The command line: the commands, their arguments and the exit status."""
+
 import locale
 import logging
 import os
 import sys
-import textwrap
 import warnings
-from typing import TYPE_CHECKING, Any, Callable, Iterable, NoReturn, Optional, Tuple
-
-if TYPE_CHECKING:
-    from aliyun_sdk_secretsmanager_common_plugin.check import Step
-
-_INDENT = "    "
+from typing import Any, Callable, NoReturn, Optional, Tuple
 
 
 def main() -> None:
@@ -39,7 +33,8 @@ def _group() -> Any:
 
     from aliyun_sdk_secretsmanager_common_plugin import __version__
 
-    @click.group()
+    # Help fills a wide terminal, up to 120 columns.
+    @click.group(context_settings={"max_content_width": 120})
     @click.version_option(__version__, prog_name="managed-credentials")
     def group() -> None:
         """Managed RAM credentials for the Alibaba Cloud SDKs."""
@@ -52,26 +47,18 @@ def _group() -> Any:
         """
         _exit_with(_demo)
 
-    @group.command()
-    @click.option("--config", metavar="FILE", help="The properties file. The default is the file that programs read.")
-    @click.option("--strict", is_flag=True, help="Treat warnings as failures.")
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-    @click.argument("secrets", metavar="[SECRET]...", nargs=-1)
-    def check(config: Optional[str], strict: bool, as_json: bool, secrets: Tuple[str, ...]) -> None:
-        """Try the configuration: the file, the cache file, the identity, each gateway, each SECRET and its key.
-
-        Without a SECRET, reads those of secret_names. Exits with 0 if every step succeeded.
-        """
-        _exit_with(lambda: _check(config, secrets, strict, _print_json if as_json else _print_lines))
-
+    group.add_command(_check_command())
+    group.add_command(_init_command())
     return group
 
 
 def _exit_with(run: Callable[[], int]) -> NoReturn:
     """End the process with the exit status that ``run`` returns, or with 130 after Ctrl-C."""
+    import click
+
     try:
         code = run()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         code = 130
     sys.exit(code)
 
@@ -82,48 +69,85 @@ def _demo() -> int:
     return run()
 
 
-def _check(
-    config: Optional[str], secrets: Tuple[str, ...], strict: bool, show: Callable[[Iterable["Step"]], bool]
-) -> int:
+def _check_command() -> Any:
+    import click
+
+    @click.command("check", short_help="Try a configuration step by step.")
+    @click.option("--config", metavar="FILE", help="The properties file. The default is the file that programs read.")
+    @click.option("--strict", is_flag=True, help="Treat warnings as failures.")
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    @click.option("--only", metavar="NAME", multiple=True,
+                  help="Run only the check of this name. Can be given several times.")
+    @click.option("--list", "as_list", is_flag=True, help="Print the names of the checks, and what each one tries.")
+    @click.option("--anonymize", is_flag=True,
+                  help="Replace names, paths, accounts and hosts by placeholders, for a ticket.")
+    @click.argument("secrets", metavar="[SECRET]...", nargs=-1)
+    def check(config: Optional[str], strict: bool, as_json: bool, only: Tuple[str, ...], as_list: bool,
+              anonymize: bool, secrets: Tuple[str, ...]) -> None:
+        """Try the configuration: the file, the cache file, the identity, each gateway, each SECRET and its key.
+
+        Without a SECRET, reads those of secret_names. Exits with 0 if every step succeeded, with 1 if one failed, and
+        with 2 if the command line is wrong.
+        """
+        _exit_with(_list if as_list else lambda: _check(config, secrets, strict, only, as_json, anonymize))
+
+    return check
+
+
+def _list() -> int:
+    from aliyun_sdk_secretsmanager_common_plugin.check import CHECKS
+
+    for name, what in CHECKS.items():
+        print("{:<12}{}".format(name, what))
+    return 0
+
+
+def _check(config: Optional[str], secrets: Tuple[str, ...], strict: bool, only: Tuple[str, ...], as_json: bool,
+           anonymize: bool) -> int:
+    import click
+
     from aliyun_sdk_secretsmanager_common_plugin.check import check
+    from aliyun_sdk_secretsmanager_common_plugin.exceptions import ConfigurationError
 
-    return 0 if show(check(config, secrets, strict)) else 1
+    from .check import print_json, print_lines
 
-
-def _print_json(steps: Iterable["Step"]) -> bool:
-    """Print all steps as one document; return whether all of them succeeded."""
-    done = list(steps)
-    ok = all(step.ok for step in done)
-    documents = [dict({"step": step.step, "subject": step.subject, "ok": step.ok, "detail": step.detail,
-                       "warnings": step.warnings}, **step.facts) for step in done]
-    print(json.dumps({"ok": ok, "steps": documents}, indent=2))
-    return ok
-
-
-def _print_lines(steps: Iterable["Step"]) -> bool:
-    """Print each step when it ends, followed by its error or warnings; return whether all of them succeeded."""
-    from rich.console import Console
-
-    console = Console(file=sys.stdout, markup=False, emoji=False, highlight=False, soft_wrap=True)
-    width = console.width if console.is_terminal else sys.maxsize
-    good, bad = "\u2713", "\u2717"
     try:
-        (good + bad).encode(console.encoding)
-    except UnicodeEncodeError:
-        good, bad = "ok", "FAILED"
+        steps = check(config, secrets, strict, only)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from None
+    if anonymize:
+        from .anonymous import anonymized
 
-    def write(text: str, style: str = "") -> None:
-        # Characters that the terminal cannot show are escaped.
-        console.print(text.encode(console.encoding, "backslashreplace").decode(console.encoding), style=style)
+        steps = anonymized(steps, config, secrets)
+    return 0 if (print_json if as_json else print_lines)(steps) else 1
 
-    ok = True
-    for step in steps:
-        ok = ok and step.ok
-        head, lines = "{} {:<9}{}".format(good if step.ok else bad, step.step, step.subject), step.detail.split("\n")
-        if step.ok:
-            head += ": " + lines.pop(0)
-        write(head, "green" if step.ok else "bold red")
-        for line in lines:
-            write(textwrap.fill(line, width, initial_indent=_INDENT, subsequent_indent=_INDENT,
-                                break_long_words=False, break_on_hyphens=False))
-    return ok
+
+def _init_command() -> Any:
+    import click
+
+    from aliyun_sdk_secretsmanager_common_plugin.settings.settings import DEFAULT_CONFIG_NAME
+
+    from .questions import QUESTIONS, WAY, WAYS
+
+    def init(path: str, secret_stdin: bool, **answers: Optional[str]) -> None:
+        """Write a properties file, FILE, that the application can read secrets with.
+
+        Asks what is not given as a flag. As soon as one flag is given, asks only for what is required, and without a
+        terminal never asks. FILE must not exist. Secrets are never flags, because others can see the command line.
+        They are asked without being shown, or read from standard input.
+        """
+        from .init import init
+
+        given = {name: answer for name, answer in answers.items() if answer is not None}
+        _exit_with(lambda: init(path, given, secret_stdin))
+
+    made: Any = init
+    made = click.argument("path", metavar="[FILE]", default=DEFAULT_CONFIG_NAME)(made)
+    made = click.option("--secret-stdin", is_flag=True, help="Read the secrets from standard input, one on each line: "
+                        "the AccessKey secret, then the security token if there is one.")(made)
+    for question in reversed(list(QUESTIONS.values())):
+        if not question.secret:
+            what = "One of: {}.".format(", ".join(WAYS)) if question is WAY else question.text + "."
+            made = click.option("--" + question.name.replace("_", "-"), question.name,
+                                metavar="FILE" if question.is_path else "TEXT", help=what)(made)
+    return click.command("init", short_help="Ask how secrets are read, and write a properties file.")(made)

@@ -177,12 +177,17 @@ def _chosen(
 ) -> Iterator[Step]:
     needed = chosen.union(*(_NEEDED.get(name, ()) for name in chosen))
     for step in _steps(config, secret_names, needed):
-        is_chosen = step.name in chosen
-        if strict and is_chosen and step.ok and step.warnings:
+        if strict and step.name in chosen and step.ok and step.warnings:
             step = step._replace(ok=False, remedy="correct what the warning is about, or leave out --strict")
-        # A step about nothing, such as the cache file where there is none, is shown to whom asked for it by name.
-        if not step.ok or is_chosen and (by_name or step.subject != _NOTHING or step.name == "secret"):
+        if not step.ok or _is_shown(step, chosen, by_name):
             yield step
+
+
+def _is_shown(step: Step, chosen: FrozenSet[str], by_name: bool) -> bool:
+    if step.subject != _NOTHING or step.name == "key":  # a secret may have that name
+        return step.name in chosen
+    # That there is no cache file is worth a line only to someone who asked for this check.
+    return step.name == "secret" or by_name and step.name in chosen
 
 
 def _steps(config: Optional[str], secret_names: Sequence[str], needed: FrozenSet[str]) -> Iterator[Step]:
