@@ -28,7 +28,7 @@ ALL = OSS + IDENTITIES
 OPENAPI = ["alibabacloud-tea-openapi>=0.3.16"]
 OSS_V2 = ["alibabacloud-oss-v2>=1.2.0"]
 SECRET_MANAGER_CLIENT = ["aliyun-secret-manager-client>=0.1.5"]
-CLI = ["click", "rich"]
+CLI = ["click>=8.0", "rich"]
 PROMETHEUS = ["prometheus_client>=0.15"]
 TESTING = OSS + CLI + ["cheroot", "trustme", "crcmod"]
 TEST = TESTING + IDENTITIES + PROMETHEUS + [

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import warnings
-from typing import Any, Callable, NoReturn, Optional, Tuple
+from typing import Any, Callable, List, NoReturn, Optional, Tuple
 
 
 def main() -> None:
@@ -73,10 +73,11 @@ def _check_command() -> Any:
     import click
 
     @click.command("check", short_help="Try a configuration step by step.")
-    @click.option("--config", metavar="FILE", help="The properties file. The default is the file that programs read.")
+    @click.option("--config", type=click.Path(), metavar="FILE",
+                  help="The properties file. The default is the file that programs read.")
     @click.option("--strict", is_flag=True, help="Treat warnings as failures.")
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-    @click.option("--only", metavar="NAME", multiple=True,
+    @click.option("--only", metavar="NAME", multiple=True, shell_complete=_names_of_checks,
                   help="Run only the check of this name. Can be given several times.")
     @click.option("--list", "as_list", is_flag=True, help="Print the names of the checks, and what each one tries.")
     @click.option("--anonymize", is_flag=True,
@@ -92,6 +93,12 @@ def _check_command() -> Any:
         _exit_with(_list if as_list else lambda: _check(config, secrets, strict, only, as_json, anonymize))
 
     return check
+
+
+def _names_of_checks(context: Any, parameter: Any, begun: str) -> List[str]:
+    from aliyun_sdk_secretsmanager_common_plugin.check import CHECKS
+
+    return [name for name in CHECKS if name.startswith(begun)]
 
 
 def _list() -> int:
@@ -142,12 +149,20 @@ def _init_command() -> Any:
         _exit_with(lambda: init(path, given, secret_stdin))
 
     made: Any = init
-    made = click.argument("path", metavar="[FILE]", default=DEFAULT_CONFIG_NAME)(made)
+    made = click.argument("path", metavar="[FILE]", type=click.Path(), default=DEFAULT_CONFIG_NAME)(made)
     made = click.option("--secret-stdin", is_flag=True, help="Read the secrets from standard input, one on each line: "
                         "the AccessKey secret, then the security token if there is one.")(made)
     for question in reversed(list(QUESTIONS.values())):
         if not question.secret:
             what = "One of: {}.".format(", ".join(WAYS)) if question is WAY else question.text + "."
-            made = click.option("--" + question.name.replace("_", "-"), question.name,
-                                metavar="FILE" if question.is_path else "TEXT", help=what)(made)
+            kind: Any = click.Path() if question.is_path else str
+            made = click.option("--" + question.name.replace("_", "-"), question.name, type=kind,
+                                metavar="FILE" if question.is_path else "TEXT", help=what,
+                                shell_complete=_types if question is WAY else None)(made)
     return click.command("init", short_help="Ask how secrets are read, and write a properties file.")(made)
+
+
+def _types(context: Any, parameter: Any, begun: str) -> List[str]:
+    from .questions import WAYS
+
+    return [way for way in WAYS if way.startswith(begun)]

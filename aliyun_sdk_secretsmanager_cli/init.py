@@ -94,7 +94,7 @@ def _answer_to(question: Question) -> str:
 
 def _filled(text: str, indent: str = "") -> str:
     width = shutil.get_terminal_size()[0]
-    return textwrap.fill(text, min(width, 80), initial_indent=indent, subsequent_indent=indent,
+    return textwrap.fill(text, min(width, 80) - 2, initial_indent=indent, subsequent_indent=indent,
                          break_long_words=False, break_on_hyphens=False)
 
 
