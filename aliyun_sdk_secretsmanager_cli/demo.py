@@ -1,4 +1,5 @@
 """The command ``demo``."""
+
 import contextlib
 import json
 import os
@@ -6,6 +7,8 @@ import sys
 from typing import Any, Dict, Optional
 
 import click
+
+from .exit_status import exit_with
 
 
 def _checked(context: click.Context, parameter: click.Parameter, path: Optional[str]) -> Optional[str]:
@@ -36,11 +39,7 @@ def demo(as_json: bool, svg: Optional[str]) -> None:
     Everything runs on a local cloud: clients of this package call it beside a plain AcsClient, in four scenarios.
     Exits with 0 if no call of our clients failed that could have succeeded, and else with 1.
     """
-    try:
-        document = _run(as_json, svg)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(0 if document["ok"] else 1)
+    exit_with(lambda: 0 if _run(as_json, svg)["ok"] else 1)
 
 
 def _run(as_json: bool, svg: Optional[str]) -> Dict[str, Any]:
