@@ -23,7 +23,7 @@ def read(*path):
 
 def long_description():
     """Return the README with links that also lead somewhere from outside of the repository."""
-    text = re.sub(r"<([\w./-]+\.rst|LICENSE|[\w-]+/)>`_", "<" + REPOSITORY + r"/blob/main/\1>`_", read("README.rst"))
+    text = re.sub(r"<(?!https?:)([^<>]+)>`_", "<" + REPOSITORY + r"/blob/main/\1>`_", read("README.rst"))
     return re.sub(r"(\.\. image:: )(?!https?:)", r"\1" + REPOSITORY + "/raw/main/", text)
 
 

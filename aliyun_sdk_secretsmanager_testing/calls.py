@@ -58,7 +58,7 @@ class CallLog(Guarded):
     def __init__(self) -> None:
         super().__init__()
         self._calls: List[Call] = []
-        # The numbers of the calls in the order in which they came and were answered, so each number more than once.
+        # The number of a call when it comes, and once more when it is answered.
         self._changes: List[int] = []
         # The numbers of the calls by service and secret, so that a search for one secret looks at no other.
         self._numbers: Dict[Tuple[str, Optional[str]], List[int]] = {}

@@ -202,6 +202,14 @@ def test_both_languages_have_the_same_code(page):
     assert uncommented(blocks(page)) == uncommented(blocks(TRANSLATIONS[page]))
 
 
+@pytest.mark.parametrize("page", TRANSLATIONS, ids=name_of)
+def test_chinese_page_leads_to_chinese_pages_where_there_are_any(page):
+    targets = {(page.parent / file).resolve() for file in re.findall(r"<([\w./-]+\.rst)(?:#[\w-]+)?>`_", text_of(page))}
+    translated = {english for english in TRANSLATIONS.values() if english != TRANSLATIONS[page]}
+
+    assert targets & translated == set()
+
+
 def test_both_languages_have_the_same_faults():
     def cells(path):
         return [re.findall("``[^`]+``", cell) for cell in re.findall(r"^   [* ] - (.*)", text_of(path), re.M)]

@@ -12,7 +12,7 @@ SITE = pathlib.Path(os.environ.get("SITE", ""))
 PAGES = sorted(page.relative_to(SITE).as_posix() for page in SITE.glob("**/*.html")
                if "_static" not in page.parts) if "SITE" in os.environ else []
 CHINESE = [page for page in PAGES if page.startswith("zh-cn/")]
-pytestmark = pytest.mark.skipif(not PAGES, reason="needs the site: nox -s docs")
+pytestmark = pytest.mark.skipif("SITE" not in os.environ, reason="needs the site: nox -s docs")
 
 
 class Page(html.parser.HTMLParser):

@@ -19,7 +19,7 @@ from ..secrecy import json_object, mask, mask_access_key_ids, reason
 from ..settings import DedicatedGatewaySettings, SharedGatewaySettings, system_ca
 from ..version import USER_AGENT
 from .connections import Connections, KeptConnectionClosed
-from .https_connection import PROXYS, HttpsConnection
+from .https_connection import PROXY_PREFIX, HttpsConnection
 from .tls import Tls, UnusableCa
 
 logger = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ class HttpsGateway(Gateway):
     def _no_answer(self, secret_name: str, problem: str) -> ClientException:
         # The second text is Python 3.6's, where the certificate is of another host.
         if "certificate verify failed" in problem or "doesn't match" in problem:
-            whose = "proxy" if PROXYS in problem else "gateway"
+            whose = "proxy" if PROXY_PREFIX in problem else "gateway"
             return UntrustedGateway(
                 error_code.SDK_HTTP_ERROR,
                 self._about(secret_name, "the {}'s certificate is not trusted ({}); set caFilePath in {} to the CA's "

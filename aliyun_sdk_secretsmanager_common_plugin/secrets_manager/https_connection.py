@@ -16,7 +16,7 @@ from .tls import GatewayContext, Tls
 # A secret's value has at most 30,720 bytes (KMS quotas); the rest of an answer is small.
 MAX_ANSWER_BYTES = 1 << 20
 # How the text of an error begins if TLS with an HTTPS proxy failed.
-PROXYS = "HTTPS proxy: "
+PROXY_PREFIX = "HTTPS proxy: "
 
 
 class HttpsConnection:
@@ -155,7 +155,7 @@ class _Connection(http.HTTPSConnection):
             wrapped: socket.socket = self._tls.wrap_socket(sock, server_hostname=host)
             return wrapped
         except (OSError, ValueError) as error:  # ValueError is of Python 3.6, where the certificate is of another host
-            problem = PROXYS + str(error)
+            problem = PROXY_PREFIX + str(error)
         raise OSError(problem)
 
     def _tunnel(self) -> None:

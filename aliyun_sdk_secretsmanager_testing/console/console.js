@@ -76,7 +76,6 @@ function showSecret(item, secret) {
   rotate.hidden = !secret.rotates;
   rotate.dataset.secret = secret.name;
   rotate.setAttribute("aria-label", `Rotate ${secret.name}`);
-  rotate.title = "Make a new key. Services reject the old one at once.";
   show(item.querySelector("ul"), secret.versions, (version) => version.version_id, "version", (child, version) =>
     showVersion(child, version, secret.name));
 }
@@ -104,8 +103,7 @@ function showPlaces({places}) {
   const options = regions > 1 ? [{service: "secrets_manager", region: null}, ...places] : places;
   show(element("place"), options, JSON.stringify, "option", (option, place) => {
     option.value = JSON.stringify(place);
-    setText(option, placeName(place) + (regions > 1 && option.value.includes('"secrets_manager","region":null') ?
-      ", all regions" : ""));
+    setText(option, placeName(place) + (place.service === "secrets_manager" && !place.region ? ", all regions" : ""));
   });
 }
 

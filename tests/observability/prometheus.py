@@ -60,7 +60,8 @@ def running(history):
         (pathlib.Path(directory) / "prometheus.yml").write_text("{}")
         process = subprocess.Popen(
             ["prometheus", "--config.file", directory + "/prometheus.yml", "--storage.tsdb.path", directory + "/data",
-             "--storage.tsdb.retention.time", "100y", "--query.lookback-delta", "59s", "--web.listen-address", "127.0.0.1:0", "--log.format", "json"],
+             "--storage.tsdb.retention.time", "100y", "--query.lookback-delta", "59s", "--web.listen-address", "127.0.0.1:0",
+             "--log.format", "json"],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, universal_newlines=True)
         try:
             yield Prometheus(_url_of(process), history)
