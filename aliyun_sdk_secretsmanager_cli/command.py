@@ -26,6 +26,8 @@ def main() -> None:
         os.environ["LC_ALL"] = "C.UTF-8"  # on Python 3.6 click does not run with ASCII
     try:
         _group()(prog_name="managed-credentials")
+    except KeyboardInterrupt:  # while it still imports
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if not error.name or error.name.startswith("aliyun_sdk_"):
             raise
@@ -94,6 +96,7 @@ def _print_lines(steps: Iterable["Step"]) -> bool:
     from rich.console import Console
 
     console = Console(file=sys.stdout, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    console.width = console.width or 80  # rich prints nothing if COLUMNS is 0
     width = console.width if console.is_terminal else sys.maxsize
     good, bad = "\u2713", "\u2717"
     try:
