@@ -82,6 +82,7 @@ def _print_lines(steps: Iterable["Step"]) -> bool:
     from rich.console import Console
 
     console = Console(file=sys.stdout, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    console.width = console.width or 80  # rich prints nothing if COLUMNS is 0
     width = console.width if console.is_terminal else sys.maxsize
     good, bad = "\u2713", "\u2717"
     try:

@@ -20,6 +20,8 @@ def main() -> None:
         os.environ["LC_ALL"] = "C.UTF-8"  # on Python 3.6 click does not run with ASCII
     try:
         _group()(prog_name="managed-credentials")
+    except KeyboardInterrupt:  # while it still imports
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if not error.name or error.name.startswith("aliyun_sdk_"):
             raise

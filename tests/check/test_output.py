@@ -89,6 +89,18 @@ class TestShown:
         assert "\x1b[3" not in shown
         assert all(len(line) <= 80 or " " not in line.strip(" \u2713") for line in lines), lines
 
+    def test_no_width_is_no_reason_to_print_nothing(self, monkeypatch, run, tmp_path):
+        monkeypatch.setenv("COLUMNS", "0")
+
+        assert run("--config", str(tmp_path / "nowhere")).output.startswith("\u2717 file")
+
+    def test_ctrl_c_while_it_imports_ends_it_with_130(self):
+        interrupted = "import click, os, signal; click.group = lambda **_: os.kill(os.getpid(), signal.SIGINT); "
+        process = subprocess.run(SCRIPT[:2] + [interrupted + SCRIPT[2], "check"], cwd=ROOT, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, timeout=60)
+
+        assert (process.returncode, process.stderr) == (130, b"")
+
     def test_ctrl_c_ends_it_with_130(self, cloud, tmp_path):
         cloud.inject("secrets_manager", Fault.hang())
         process = subprocess.Popen(
