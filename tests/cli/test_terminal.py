@@ -30,8 +30,11 @@ class Terminal:
         self.shown = ""
 
     def answer(self, question, answer):
-        """Wait until a question is shown, and give an answer."""
-        self.wait_for(question)
+        """Wait until a question is shown, and give an answer.
+
+        The space behind a question comes when the terminal no longer shows what is typed, if that is a secret.
+        """
+        self.wait_for(question + " ")
         os.write(self._terminal, answer.encode() + b"\n")
 
     def wait_for(self, question):
@@ -42,11 +45,14 @@ class Terminal:
         self.shown += shown
 
     def interrupt(self):
-        """Press Ctrl-C until it ends. Python misses a signal that comes in the moment before it waits for a line."""
-        for _ in range(100):
+        """Press Ctrl-C until it ends. Python misses a signal that comes in the moment before it waits for a line.
+
+        A second one must not come while it ends.
+        """
+        for _ in range(5):
             self._process.send_signal(signal.SIGINT)
             try:
-                self._process.wait(0.1)
+                self._process.wait(5)
                 return
             except subprocess.TimeoutExpired:
                 pass
@@ -74,8 +80,8 @@ class TestQuestions:
         terminal.answer("AccessKey secret:", SECRET)
         terminal.answer("host:port:", "hangzhou")
         terminal.answer("host:port:", "cn-hangzhou")
-        terminal.answer("VPC", "")
-        terminal.answer("at start", "app/key")
+        terminal.answer("no):", "")
+        terminal.answer("none):", "app/key")
 
         assert terminal.end() == 0, terminal.shown
         assert "did you mean 'ak'?" in terminal.shown
@@ -97,7 +103,7 @@ class TestQuestions:
 
     def test_ctrl_c_ends_them_with_130_and_writes_nothing(self, tmp_path):
         terminal = Terminal("init", "a")
-        terminal.wait_for("Type [ak]:")
+        terminal.wait_for("Type [ak]: ")
         terminal.interrupt()
 
         assert terminal.end() == 130
