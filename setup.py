@@ -8,7 +8,8 @@ import shutil
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
-# Where the project lives, and who answers for it. ``nox -s release`` refuses this address: put your own here.
+# Where the project lives, and who answers for it. ``nox -s release`` refuses this address: put your own here, and into
+# docs/install.rst in both languages.
 REPOSITORY = "https://git.example.org/aliyun-sdk-managed-credentials-providers"
 AUTHOR = "The maintainers of aliyun-sdk-managed-credentials-providers"
 
