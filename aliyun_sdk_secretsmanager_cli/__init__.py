@@ -1,4 +1,4 @@
-"""The command ``managed-credentials``: ``check`` tries a configuration, ``demo`` shows a rotation under load."""
+"""The command ``managed-credentials``: ``init``, ``check`` and ``demo``."""
 
 from .command import main
 

@@ -150,13 +150,18 @@ def check_secret_name(secret_name: Any) -> None:
     """Check that a value can be the name of a secret.
 
     Raises:
-        ConfigurationError: it is not a string, is empty, or is the id of an AccessKey.
+        ConfigurationError: it is not a string, is empty, has no UTF-8, or is the id of an AccessKey.
     """
     if not isinstance(secret_name, str):
         raise ConfigurationError("secret_name is of type {}; give the name of a secret in Secrets Manager".format(
             type(secret_name).__name__))
     if not secret_name.strip():
         raise ConfigurationError("secret_name is empty; give the name of a secret in Secrets Manager")
+    try:
+        secret_name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigurationError("secret_name is {}, which was not decoded as UTF-8; give the name of a secret in "
+                                 "Secrets Manager".format(ascii(secret_name))) from None
     if is_access_key_id(secret_name.strip()):
         raise ConfigurationError("{} is the id of an AccessKey; give the name of the secret in Secrets Manager that "
                                  "holds the AccessKey".format(mask_access_key_id(secret_name.strip())))

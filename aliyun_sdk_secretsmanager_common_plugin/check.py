@@ -7,14 +7,14 @@ import ssl
 import threading
 import time
 from concurrent.futures import Future, wait
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 from urllib.parse import urlsplit
 
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
 from .access_key import DATE, check_secret_name, parse_secret
 from .clock import Clock
-from .exceptions import ManagedCredentialsError
+from .exceptions import ConfigurationError, ManagedCredentialsError
 from .identities import configured_identity
 from .identities.identity import Identity
 from .secrecy import mask_access_key_id, shown_path, shown_secret_name
@@ -31,9 +31,47 @@ from .settings import (
     system_ca,
 )
 from .settings.properties_file import absolute
+from .settings.raw_value import did_you_mean
+
+# The names of the checks, in the order in which they run, and what each one tries.
+CHECKS = {
+    "file": "The properties file can be read, and its values are valid.",
+    "cache-file": "The password opens the cache file, if there is one.",
+    "identity": "credentials_type gives a key to read secrets with.",
+    "gateway": "Each gateway can be reached, and its certificate is trusted.",
+    "secret": "Each gateway gives each secret.",
+    "key": "Each secret holds a key that is valid now.",
+}
+# By check: those whose results it needs.
+_NEEDED: Dict[str, Sequence[str]] = {
+    "cache-file": ("file",),
+    "identity": ("file",),
+    "gateway": ("file",),
+    "secret": ("file", "identity", "gateway"),
+    "key": ("file", "identity", "gateway", "secret"),
+}
+
+# Where the documentation is. The links of failed steps begin with it.
+DOCS = "docs/"
+# By credentials_type: the page that explains it.
+_IDENTITY_PAGES = {
+    "ak": "access-key",
+    "token": "access-key",
+    "sts_token": "sts-token",
+    "ram_role": "ram-role",
+    "sts": "ram-role",
+    "ecs_ram_role": "ecs-ram-role",
+    "oidc_role_arn": "oidc-role-arn",
+    "credentials_uri": "credentials-uri",
+    "default": "default-chain",
+    "client_key": "client-key",
+}
 
 # A certificate that expires sooner is warned of.
 CERTIFICATE_DAYS = 30
+
+# The subject of a step that had nothing to try.
+_NOTHING = "none"
 
 _DAY = 24 * 60 * 60
 _UNITS = ((2 * _DAY, _DAY, "days"), (2 * 60 * 60, 60 * 60, "hours"), (2 * 60, 60, "minutes"), (0, 1, "seconds"))
@@ -50,8 +88,10 @@ class Step(NamedTuple):
         ok: whether the step succeeded.
         detail: what was found, or the error and what to do; then a line ``warning: ...`` for each warning.
         facts: what was found, for programs: ``latency_ms``, ``certificate_expires``, ``access_key_id`` (masked),
-            ``version_id``, ``secret_type``, ``next_rotation``, ``expires``. Dates are in UTC.
+            ``version_id``, ``secret_type``, ``next_rotation``, ``expires``, ``certificate_names``. Dates are in UTC.
         warnings: the warnings alone.
+        remedy: what to do where the step failed; else empty.
+        link: the page that explains it, where the step failed or warned; else empty.
     """
 
     step: str
@@ -60,6 +100,13 @@ class Step(NamedTuple):
     detail: str
     facts: Mapping[str, Any]
     warnings: Sequence[str] = ()
+    remedy: str = ""
+    link: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the check, one of ``CHECKS``."""
+        return self.step.replace(" ", "-")
 
 
 class _Finding(NamedTuple):
@@ -71,11 +118,29 @@ class _Finding(NamedTuple):
     warnings: Sequence[str] = ()
 
 
+class _Place(NamedTuple):
+    """A gateway that was tried.
+
+    Attributes:
+        label: what steps call it.
+        gateway: what reads secrets from it; None if the gateway or the identity failed.
+        culprit: which of the two failed then.
+        page: the page that explains what it takes to read secrets from it.
+    """
+
+    label: str
+    gateway: Optional[Gateway]
+    culprit: str
+    page: str
+
+
 class _Failure(ManagedCredentialsError):
     """A step failed, and the message says why."""
 
 
-def check(config: Optional[str] = None, secret_names: Sequence[str] = (), strict: bool = False) -> Iterator[Step]:
+def check(
+    config: Optional[str] = None, secret_names: Sequence[str] = (), strict: bool = False, only: Sequence[str] = ()
+) -> Iterator[Step]:
     """Try a configuration, and yield each step as soon as it is done.
 
     No step raises an error, waits longer than ``fetch_timeout``, or shows a secret.
@@ -84,54 +149,131 @@ def check(config: Optional[str] = None, secret_names: Sequence[str] = (), strict
         config: the properties file; None takes the one that ``ConfigLoader`` says.
         secret_names: the secrets to read; if it is empty, ``secret_names`` of the file.
         strict: whether a step with a warning counts as failed. The steps after it are tried anyway.
+        only: the names of the checks to run, of ``CHECKS``; if it is empty, all. What they need runs too, and is
+            yielded only if it fails.
 
     Returns:
         An iterator over the steps.
+
+    Raises:
+        ConfigurationError: the name of the file is empty, or a check is unknown.
 
     Example::
 
         for step in check("managed_credentials_providers.properties", ["app/key"]):
             print(step.step, step.subject, "ok" if step.ok else "failed", step.detail)
     """
-    for step in _steps(config, secret_names):
-        yield step._replace(ok=False) if strict and step.warnings else step
+    if config is not None and not config.strip():
+        raise ConfigurationError("the name of the properties file is empty; give the path of one")
+    for name in only:
+        if name not in CHECKS:
+            raise ConfigurationError("there is no check {!r}{}; the checks are: {}".format(
+                name, did_you_mean(name, list(CHECKS)), ", ".join(CHECKS)))
+    return _chosen(config, secret_names, strict, frozenset(only or CHECKS), bool(only))
 
 
-def _steps(config: Optional[str], secret_names: Sequence[str]) -> Iterator[Step]:
+def _chosen(
+    config: Optional[str], secret_names: Sequence[str], strict: bool, chosen: FrozenSet[str], by_name: bool
+) -> Iterator[Step]:
+    needed = chosen.union(*(_NEEDED.get(name, ()) for name in chosen))
+    for step in _steps(config, secret_names, needed):
+        if strict and step.name in chosen and step.ok and step.warnings:
+            step = step._replace(ok=False, remedy="correct what the warning is about, or leave out --strict")
+        if not step.ok or _is_shown(step, chosen, by_name):
+            yield step
+
+
+def _is_shown(step: Step, chosen: FrozenSet[str], by_name: bool) -> bool:
+    if step.subject != _NOTHING or step.name == "key":  # a secret may have that name
+        return step.name in chosen
+    # That there is no cache file is worth a line only to someone who asked for this check.
+    return step.name == "secret" or by_name and step.name in chosen
+
+
+def _steps(config: Optional[str], secret_names: Sequence[str], needed: FrozenSet[str]) -> Iterator[Step]:
     path = absolute(config or ConfigLoader.get_config_name())
     step, settings = _try("file", path, _load, config)
+    step = _advised(step, "correct what the error names, or write a new file with managed-credentials init",
+                    "configuration.rst")
     yield step if settings is None or os.path.exists(path) else step._replace(subject="the environment")
     if settings is None:
         return
-    if settings.cache_file is not None:
-        yield _try("cache file", shown_path(settings.cache_file.path), _open, settings.cache_file)[0]
+    if "cache-file" in needed:
+        yield _cache_file_step(settings)
     identity = None
-    if settings.shared_gateways:
-        step, identity = _try("identity", "credentials_type=" + settings.identity.credentials_type, _identify, settings)
+    if "identity" in needed:
+        step, identity = _identity_step(settings)
         yield step
-    gateways: List[Tuple[str, Optional[Gateway], str]] = []
-    for each in settings.dedicated_gateways + settings.shared_gateways:
-        kind = "dedicated" if isinstance(each, DedicatedGatewaySettings) else "shared"
-        place = "{} {} ({})".format(kind, each.region_id, each.endpoint)
-        step, gateway = _try("gateway", place, _reach, settings, each, identity)
-        gateways.append((place, gateway, "the identity" if step.ok else "the gateway"))
+    gateways: List[_Place] = []
+    for each in settings.dedicated_gateways + settings.shared_gateways if "gateway" in needed else ():
+        step, place = _gateway_step(settings, each, identity)
+        gateways.append(place)
         yield step
-    names = secret_names or settings.secret_names
-    if not names:
-        yield Step("secret", "none", True, "no secret was tried; name one as an argument, or in secret_names", {})
-    for name in names:
-        step, _ = _try("secret", shown_secret_name(name), _name, name)
-        if not step.ok:
-            yield step
-            continue
-        answers: Dict[str, Mapping[str, Any]] = {}
-        for place, gateway, culprit in gateways:
-            step, answer = _try("secret", "{} from {}".format(name, place), _read, settings, name, gateway, culprit)
-            yield step
-            if answer is not None:
-                answers[place] = answer
-        if answers:
-            yield _try("key", name, _parse, name, answers)[0]
+    if "secret" in needed:
+        names = secret_names or settings.secret_names
+        if not names:
+            yield Step("secret", _NOTHING, True, "no secret was tried; name one as an argument, or in secret_names", {})
+        for name in names:
+            yield from _steps_of_secret(settings, name, gateways)
+
+
+def _cache_file_step(settings: Settings) -> Step:
+    if settings.cache_file is None:
+        return Step("cache file", _NOTHING, True, "cache_file_path is not set, so that keys are only in memory", {})
+    step, _ = _try("cache file", shown_path(settings.cache_file.path), _open, settings.cache_file)
+    return _advised(step, "check the password and who may read and write the file; without the file, the next read of "
+                          "a secret makes a new one", "operations.rst")
+
+
+def _identity_step(settings: Settings) -> Tuple[Step, Optional[Identity]]:
+    if not settings.shared_gateways:
+        return Step("identity", _NOTHING, True, "dedicated gateways need no credentials_type", {}), None
+    credentials_type = settings.identity.credentials_type
+    step, identity = _try("identity", "credentials_type=" + credentials_type, _identify, settings)
+    return _advised(step, "check the keys of credentials_type={} in the file".format(credentials_type),
+                    _identity_page(settings)), identity
+
+
+def _identity_page(settings: Settings) -> str:
+    return "secrets-manager/{}.rst".format(_IDENTITY_PAGES[settings.identity.credentials_type])
+
+
+def _gateway_step(
+    settings: Settings, gateway: GatewaySettings, identity: Optional[Identity]
+) -> Tuple[Step, "_Place"]:
+    dedicated = isinstance(gateway, DedicatedGatewaySettings)
+    place = "{} {} ({})".format("dedicated" if dedicated else "shared", gateway.region_id, gateway.endpoint)
+    step, made = _try("gateway", place, _reach, settings, gateway, identity)
+    page = "secrets-manager/{}.rst".format("dedicated-gateway" if dedicated else "regions")
+    advised = _advised(step, "check the gateway's entry in the file, and the network from here", page)
+    return advised, _Place(place, made, "the identity" if step.ok else "the gateway",
+                           page if dedicated else _identity_page(settings))
+
+
+def _steps_of_secret(settings: Settings, name: str, gateways: Sequence["_Place"]) -> Iterator[Step]:
+    step, _ = _try("secret", shown_secret_name(name), _name, name)
+    if not step.ok:
+        yield _advised(step, "give the name that the secret has in Secrets Manager", "secrets-manager/index.rst")
+        return
+    answers: Dict[str, Mapping[str, Any]] = {}
+    for place in gateways:
+        step, answer = _try(
+            "secret", "{} from {}".format(name, place.label), _read, settings, name, place.gateway, place.culprit)
+        yield _advised(step, "check the secret's name and region, and what the identity may read" if place.gateway
+                       else "correct {} first".format(place.culprit), place.page)
+        if answer is not None:
+            answers[place.label] = answer
+    if answers:
+        yield _advised(_try("key", name, _parse, name, answers)[0],
+                       "use a secret that is a managed RAM credential, and rotate it if its key is no longer valid",
+                       "secrets-manager/index.rst")
+
+
+def _advised(step: Step, remedy: str, page: str) -> Step:
+    """Return the step with what to do if it failed. A warning can make it fail later, so it gets the link, too."""
+    if step.ok and not step.warnings:
+        return step
+    return step._replace(remedy="" if step.ok else remedy, link=DOCS + page)
 
 
 def _try(name: str, subject: str, attempt: Callable[..., _Finding], *arguments: Any) -> Tuple[Step, Any]:
@@ -231,13 +373,13 @@ def _reach(settings: Settings, gateway: GatewaySettings, identity: Optional[Iden
     verified = not getattr(gateway, "ignore_certificate", False)
     latency, certificate = _within(
         settings.fetch_timeout, lambda: gateway.endpoint, _connect, gateway, verified, settings.fetch_timeout)
-    facts = {"latency_ms": round(latency * 1000, 1)}
+    facts: Dict[str, Any] = {"latency_ms": round(latency * 1000, 1)}
     warnings = []
     detail = "connected in {latency_ms} ms".format(**facts)
     if verified:
         expires = ssl.cert_time_to_seconds(certificate["notAfter"])
         facts["certificate_expires"] = _date(expires)
-        names = [value for _, value in certificate.get("subjectAltName", ())]
+        names = facts["certificate_names"] = [value for _, value in certificate.get("subjectAltName", ())]
         detail += "; certificate of {} until {}".format(", ".join(names[:2]) or "no name", _when(expires))
         if expires < time.time() + CERTIFICATE_DAYS * _DAY:
             warnings.append("the certificate expires in less than {} days: have it renewed".format(CERTIFICATE_DAYS))

@@ -25,7 +25,8 @@ def create_instruments(
     Args:
         credentials: the instance to observe. None observes the shared default instance, if there is one at the time of
             the observation.
-        meter_provider: where the instruments are created. None is the global one.
+        meter_provider: where the instruments are created. None is the global one. OpenTelemetry ignores a second call
+            for the same provider, so each instance needs a provider of its own.
     """
     def values_of(field: str) -> Callable[[CallbackOptions], Iterator[Observation]]:
         def observe(options: CallbackOptions) -> Iterator[Observation]:

@@ -60,7 +60,7 @@ class LocalCloud:
             read all secrets of this cloud and control it.
         allow_hosts: further names and addresses of this machine. Certificates are valid for them, too. Requests to the
             controls, the metadata service and the credentials URI are refused (403) if they name another host, or
-            come from a web page of another host.
+            come from a web page of another host or port.
 
     Attributes:
         identity: the AccessKey of the application. It may call GetSecretValue and STS, and nothing else.

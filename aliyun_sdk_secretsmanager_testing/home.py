@@ -1,7 +1,8 @@
-"""Which requests without a signature a server answers: none that a web page of another host sends.
+"""Which requests without a signature a server answers: none that a web page of another host or port sends.
 
-A browser lets any page send requests to this machine. Their ``Origin`` names the page's host. With "DNS rebinding" the
-page's own name comes to mean this machine, so that the page could even read the answers; then ``Host`` has that name.
+A browser lets any page send requests to this machine. Their ``Origin`` names the page's host and port, which are those
+of ``Host`` only if the page comes from the same server. With "DNS rebinding" the page's own name comes to mean this
+machine, so that the page could even read the answers; then ``Host`` has that name.
 """
 import ipaddress
 import re
@@ -34,7 +35,7 @@ def host_name(text: str) -> str:
 
 
 class AtHome:
-    """A handler that refuses requests whose ``Host`` or ``Origin`` names another host.
+    """A handler that refuses requests whose ``Host`` names another host, or whose ``Origin`` is not that of ``Host``.
 
     Args:
         handler: answers the requests that are not refused.
@@ -48,31 +49,22 @@ class AtHome:
     def __call__(self, request: Request) -> Answer:
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
         if _name(host) not in self._names:
-            return self._refused("Host", host)
-        if origin is not None:
-            scheme, _, origin_host = origin.partition("://")
-            if scheme.lower() not in ("http", "https") or _name(origin_host) not in self._names:
-                return self._refused("Origin", origin)
-        return self._handler(request)
-
-    def _refused(self, header: str, value: str) -> Answer:
-        problem = "the {} {!r} is not at home here; at home are {}; to let others in, name them with --allow-host or " \
-                  "LocalCloud(allow_hosts=...)".format(header, value, ", ".join(sorted(self._names)))
+            problem = "the Host {!r} is not at home here; at home are {}; to let others in, name them with " \
+                      "--allow-host or LocalCloud(allow_hosts=...)".format(host, ", ".join(sorted(self._names)))
+        elif origin is not None and origin.lower() not in ("http://" + host.lower(), "https://" + host.lower()):
+            problem = "a page of the Origin {!r} may not ask the Host {!r}".format(origin, host)
+        else:
+            return self._handler(request)
         return json_answer(403, {"error": problem})
 
 
-def is_same_origin(request: Request) -> bool:
-    """Whether a request names the port that it reached, and no page of another port can have sent it.
+def is_from_own_page(request: Request) -> bool:
+    """Whether a request that ``AtHome`` let through names the port that it reached, and a page may have sent it.
 
-    Browsers name the page's origin in each POST request, so a POST request without ``Origin`` comes from no page of
-    ours.
+    Browsers name the page's origin in each POST request, so a POST request without ``Origin`` comes from no page.
     """
-    host, origin = request.headers.get("host", "").lower(), request.headers.get("origin")
-    if not host.endswith(":{}".format(request.sock.getsockname()[1])):
-        return False
-    if origin is None:
-        return request.method != "POST"
-    return origin.lower() in ("http://" + host, "https://" + host)
+    host, has_origin = request.headers.get("host", ""), "origin" in request.headers
+    return host.endswith(":{}".format(request.sock.getsockname()[1])) and (has_origin or request.method != "POST")
 
 
 def _name(host: str) -> Optional[str]:

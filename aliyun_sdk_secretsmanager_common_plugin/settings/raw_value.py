@@ -17,8 +17,10 @@ from .files import certificates_problem, read_file, why_unreadable
 # A text that names an environment variable and can hardly be a password.
 _VARIABLE_NAME = r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+\Z"
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
-# A placeholder as this package's documentation writes it, and as that of the Java plugin does.
-_PLACEHOLDER = r"<[^<>]+>|(?:\A|(?<=\"))#[^#\"]+#(?=\"|\Z)"
+# A placeholder as this package's documentation writes it, as that of the Java plugin does, as a template does that
+# nobody filled in, and as Alibaba Cloud's documentation does.
+_PLACEHOLDER = (r"<[^<>]+>|(?:\A|(?<=\"))#[^#\"]+#(?=\"|\Z)|\A\$\{[\w.:-]+\}\Z"
+                r"|(?i:\Ayour[-_]?access[-_]?key[-_]?(?:id|secret)\Z)")
 
 
 class RawValue:

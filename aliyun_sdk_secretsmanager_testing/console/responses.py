@@ -3,7 +3,7 @@ import pkgutil
 import re
 from typing import Callable
 
-from ..home import is_same_origin
+from ..home import is_from_own_page
 from ..http import Answer, Request, json_answer
 from .routes import FILES, OPERATIONS, PAGE, STATE
 from .state import View
@@ -34,7 +34,7 @@ class Console:
     def __call__(self, request: Request) -> Answer:
         if not (request.path + "/").startswith(PAGE):
             return self._control(request)
-        answer = self._answer(request) if is_same_origin(request) else json_answer(403, {
+        answer = self._answer(request) if is_from_own_page(request) else json_answer(403, {
             "error": "the console answers only its own page: open it at console_url, with port {}".format(
                 request.sock.getsockname()[1])})
         answer.headers.update(_HEADERS)

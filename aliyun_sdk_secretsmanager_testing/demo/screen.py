@@ -92,6 +92,7 @@ def watch(results: Iterable[Result], out: TextIO) -> Dict[str, Any]:
         All results with the verdict.
     """
     console = Console(file=out, highlight=False)
+    console.width = console.width or WIDTH  # rich prints nothing if COLUMNS is 0
     on_terminal = out.isatty()
     page = Page(min(console.width, WIDTH) if on_terminal else WIDTH, console.encoding)
     over: List[Result] = []

@@ -33,9 +33,11 @@ class TestShown:
 
         assert result.exit_code == 1
         lines = result.output.splitlines()
-        assert [line[:2] for line in lines] == ["\u2713 "] * 5 + ["\u2717 ", "  ", "\u2713 "]
+        assert [line[:2] for line in lines] == ["\u2713 "] * 5 + ["\u2717 ", "  ", "  ", "\u2713 "]
         assert lines[5].startswith("\u2717 secret   {} from shared cn-beijing".format(SECRET))
         assert lines[6].startswith("    Forbidden.NoPermission (") and "; grant kms:GetSecretValue" in lines[6]
+        assert lines[7] == ("    What to do: check the secret's name and region, and what the identity may read. "
+                            "See docs/secrets-manager/access-key.rst")
 
     def test_by_the_script_where_the_output_is_ascii(self, cloud, tmp_path):
         cloud.create_secret("\u5bc6\u94a5")
@@ -69,6 +71,35 @@ class TestShown:
         assert head.startswith("\u2717 file")
         assert len(lines) > 2 and all(line.startswith("    ") for line in lines)
         assert all(len(line) <= 60 or " " not in line.strip() for line in lines)
+
+    def test_on_a_terminal_no_line_is_longer_and_none_has_a_color_if_that_is_not_wanted(self, cloud, tmp_path):
+        terminal, its_end = pty.openpty()
+        process = subprocess.Popen(
+            SCRIPT + ["--config", cloud.write_properties(tmp_path), SECRET, "unknown"], cwd=ROOT, stdout=its_end,
+            stderr=its_end, env=dict(os.environ, TERM="xterm", COLUMNS="80", LC_ALL="C.UTF-8", NO_COLOR="1"))
+        os.close(its_end)
+        try:
+            shown = rest_of(terminal).decode("utf-8")
+            assert process.wait(10) == 1
+        finally:
+            process.kill()
+            process.wait()
+            os.close(terminal)
+        lines = re.sub(r"\x1b\[[01]m", "", shown).split("\r\n")
+        assert "\x1b[3" not in shown
+        assert all(len(line) <= 80 or " " not in line.strip(" \u2713") for line in lines), lines
+
+    def test_no_width_is_no_reason_to_print_nothing(self, monkeypatch, run, tmp_path):
+        monkeypatch.setenv("COLUMNS", "0")
+
+        assert run("--config", str(tmp_path / "nowhere")).output.startswith("\u2717 file")
+
+    def test_ctrl_c_while_it_imports_ends_it_with_130(self):
+        interrupted = "import click, os, signal; click.group = lambda **_: os.kill(os.getpid(), signal.SIGINT); "
+        process = subprocess.run(SCRIPT[:2] + [interrupted + SCRIPT[2], "check"], cwd=ROOT, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, timeout=60)
+
+        assert (process.returncode, process.stderr) == (130, b"")
 
     def test_ctrl_c_ends_it_with_130(self, cloud, tmp_path):
         cloud.inject("secrets_manager", Fault.hang())

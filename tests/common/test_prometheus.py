@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, ManagedCredentialsError
+from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials, ManagedCredentialsError
 from aliyun_sdk_secretsmanager_common_plugin.prometheus import ManagedCredentialsCollector
 from aliyun_sdk_secretsmanager_common_plugin.runtime import process
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
@@ -115,6 +115,12 @@ class TestExposition:
 
     def test_names_are_escaped(self, credentials):
         assert scrape(credentials, 'a "name"\\with\nall, ünd=}')["fetches_total"] == 1
+
+    def test_name_that_has_no_utf_8_is_refused_and_does_not_spoil_the_page(self, credentials):
+        with pytest.raises(ConfigurationError, match="decoded as UTF-8"):
+            credentials.get(b"app/\xff".decode("utf-8", "surrogateescape"))
+
+        assert scrape(credentials, "missing")
 
     def test_secret_that_could_not_be_read_has_counters_alone(self, credentials):
         assert scrape(credentials, "missing") == {

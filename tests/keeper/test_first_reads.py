@@ -89,6 +89,14 @@ class TestWhoWaits:
         assert world.wait_for(patient) is A
         assert len(world.requests) == 1
 
+    def test_for_no_time_at_all_is_told_so_by_the_sdks_error(self):
+        world = World(A)
+
+        with pytest.raises(ClientException, match="'app/key': no answer within 0.0 s from any region") as caught:
+            world.ask(FIRST_READ, 0.0).result()
+        assert caught.value.get_error_code() == "SDK.HttpError"
+        assert world.requests == []
+
     def test_longer_than_the_fetch_has_its_error(self):
         world = World(lambda request: After(request.seconds, NO_CONNECTION))
         leader = world.ask(FIRST_READ, 2.0)

@@ -234,7 +234,8 @@ class TestChildThatWasForkedAmidAnEvent:
         assert child.renew(A).key is B
 
     def test_keeps_its_configuration(self):
-        world = World(NO_CONNECTION, refresh_interval=100.0, renew_timeout=1.0, can_recover=True, secret_names=[NAME])
+        world = World(NO_CONNECTION, refresh_interval=100.0, renew_timeout=1.0, can_recover=True, secret_names=[NAME],
+                      provider_refresh_interval=20.0)
         world.keeper = world.keeper.born_again({})
         with pytest.raises(ClientException):
             world.read(2.0)
@@ -246,6 +247,22 @@ class TestChildThatWasForkedAmidAnEvent:
         world.release(world.lease())
         assert world.keys == {NAME: A}
         assert next_refresh(world) <= 100.0
+        world.sign()
+        assert 20.0 <= world.signed_from[NAME] - world.monotonic <= 22.0
         world.gateways[0].answer = NEVER
         assert world.refresh() is False
         assert world.requests[-1].seconds == 1.0
+
+
+class TestFaultOfTheKeeper:
+    def test_leaves_what_it_had_decided_on_to_be_carried_out_once(self, world):
+        def fail(event):
+            world.keeper._do(told.Ticked())
+            raise ZeroDivisionError
+
+        world.keeper._handlers[told.Closed] = fail
+        with pytest.raises(ZeroDivisionError):
+            world.keeper.handle(told.Closed(), world.now)
+
+        assert world.keeper.left_undone() == [told.Ticked()]
+        assert world.keeper.left_undone() == []

@@ -105,7 +105,8 @@ class TestPace:
 
         renewal = world.renew(A, seconds=1.0)
 
-        assert "last 3 requests to Secrets Manager failed or hang, and Gateway(r" in str(renewal.error)
+        assert renewal.error.get_error_code() == "SDK.HttpError"
+        assert "'app/key': the last 3 requests to Secrets Manager failed or hang, and Gateway(r" in str(renewal.error)
         assert "may be asked in 1.0 s" in str(renewal.error)
         assert len(world.log) == 4
 

@@ -159,7 +159,9 @@ class TestSlips:
         ("credentials_access_key_id", "<access key id>"), ("credentials_access_secret", "<\u5bc6\u94a5>"),
         ("credentials_access_key_id", "#access_key_id#"), ("credentials_role_arn", "acs:ram::<account id>:role/app"),
         ("cache_client_region_id", '[{"regionId": "<region>"}]'), ("cache_client_region_id", '[{"regionId": "#region#"}]'),
-        ("credentials_sts_endpoint", "sts.<region>.aliyuncs.com")])
+        ("credentials_sts_endpoint", "sts.<region>.aliyuncs.com"),
+        ("credentials_access_secret", "${SECRET}"), ("credentials_access_key_id", "yourAccessKeyId"),
+        ("credentials_access_secret", "your-access-key-secret")])
     def test_placeholders(self, refused, write, key, value):
         message = refused(write(**dict(ROLE_KEYS, **{key: value})))
 

@@ -47,8 +47,8 @@ def test_names_of_this_machine_are_at_home_with_and_without_a_port(cloud, what):
     for host in AT_HOME:
         for port in ("", ":80", ":65535", ":"):
             assert ask(cloud, what, "Host: " + host + port)[0] == expected(what), host + port
-        assert ask(cloud, what, "Host: 127.0.0.1", "Origin: http://" + host)[0] == expected(what), host
-    assert ask(cloud, what, "Host: localhost", "Origin: HTTPS://localhost:8443")[0] == expected(what)
+            assert ask(cloud, what, "Host: " + host + port, "Origin: http://" + host + port)[0] == expected(what), host
+    assert ask(cloud, what, "Host: localhost:8443", "Origin: HTTPS://LocalHost:8443")[0] == expected(what)
 
 
 @pytest.mark.parametrize("what", OPEN)
@@ -73,6 +73,7 @@ def test_a_request_without_a_host_is_refused(cloud, what):
 def test_a_page_of_another_origin_is_refused_whatever_host_it_asks(cloud, what):
     key = cloud.secret("app/key").current
     foreign = ["http://" + host for host in FOREIGN] + [
+        "http://localhost", "http://127.0.0.1:3000", "https://127.0.0.1:8443", "http://[::1]",  # pages of other servers
         "null", "", "file://", "localhost", "127.0.0.1", "chrome-extension://localhost", "ftp://localhost",
         "http://localhost http://evil.example", "http://", "http:localhost", "https://evil.example:443"]
     for origin in foreign:

@@ -169,6 +169,33 @@ def test_svg_refuses_what_cannot_be_written(tmp_path, nothing_is_played):
 
         assert invoked.exit_code == 2
         assert "Error: " in invoked.output and str(tmp_path) in invoked.output.replace("\n", "")
+    assert CliRunner().invoke(demo, ["--svg", ""]).exit_code == 2
+
+
+# The command, which shows stored results instead of playing.
+STORED = """
+import json
+from aliyun_sdk_secretsmanager_cli.command import main
+from aliyun_sdk_secretsmanager_testing.demo import stage
+stage.perform = lambda: iter_of(json.load(open("docs/pictures/demo.json", encoding="utf-8"))["scenarios"])
+def iter_of(results):
+    yield from results
+main()
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full device")
+@pytest.mark.parametrize("arguments, shell, said", [
+    ("", ">/dev/full", "Error: the demo ended early: [Errno 28] No space left on device"),
+    ("--json", ">/dev/full", "Error: the demo ended early: [Errno 28] No space left on device"),
+    ("--svg /dev/full", ">/dev/null", "Error: cannot write /dev/full: No space left on device"),
+    ("", ">&-", "Error: the demo ended early: the standard output is closed"),
+], ids=["text", "json", "svg", "closed"])
+def test_a_full_disk_or_a_closed_output_is_said_in_one_line(arguments, shell, said):
+    ended = subprocess.run(["sh", "-c", '"$0" -c "$1" demo {} {}'.format(arguments, shell), sys.executable, STORED],
+                           cwd=str(ROOT), env=dict(os.environ, PYTHONPATH=str(ROOT)), timeout=60,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    assert (ended.returncode, ended.stderr) == (1, said + "\n")
 
 
 def test_svg_replaces_an_earlier_picture_of_the_demo(tmp_path, monkeypatch):

@@ -60,7 +60,7 @@ def in_file(results):
 
 @pytest.mark.parametrize("results", [GOOD, BAD], ids=["good", "bad"])
 def test_no_line_in_a_file_is_over_80_columns(monkeypatch, results):
-    for columns in ("40", "80", "120"):
+    for columns in ("0", "40", "80", "120"):
         monkeypatch.setenv("COLUMNS", columns)
         text = in_file(results)
 
@@ -89,7 +89,7 @@ def test_colours_that_are_forced_bring_no_live_view_into_a_file(monkeypatch):
     assert CONTROL.sub("", coloured) == plain
 
 
-@pytest.mark.parametrize("columns, widest", [("50", 50), ("80", 80), ("120", 80)])
+@pytest.mark.parametrize("columns, widest", [("0", 80), ("50", 50), ("80", 80), ("120", 80)])
 def test_on_a_terminal_lines_fit_but_are_never_over_80_columns(tmp_path, columns, widest):
     shown = CONTROL.sub("", on_terminal(tmp_path, EVERYTHING, COLUMNS=columns, LINES="24"))
 
