@@ -194,10 +194,11 @@ def dist(session):
 
 @nox.session
 def release(session):
-    """Build what is uploaded to a package index, unless setup.py still has the default address of the project."""
-    with open("setup.py", encoding="utf-8") as file:
-        if "example.org" in file.read():
-            session.error("setup.py: REPOSITORY is the default; write the address of your repository there")
+    """Build what is uploaded to a package index, unless the default address of the project is still somewhere."""
+    for name in ("setup.py", "docs/install.rst", "docs/zh-cn/install.rst"):
+        with open(name, encoding="utf-8") as file:
+            if "git.example.org" in file.read():
+                session.error("{} has the default address; write that of your repository there".format(name))
     install(session, "build", "twine")
     shutil.rmtree("dist", ignore_errors=True)
     session.run("python", "-m", "build", "-q")

@@ -8,7 +8,8 @@ import shutil
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
-# Where the project lives, and who answers for it. ``nox -s release`` refuses this address: put your own here.
+# Where the project lives, and who answers for it. ``nox -s release`` refuses this address: put your own here, and into
+# docs/install.rst in both languages.
 REPOSITORY = "https://git.example.org/aliyun-sdk-managed-credentials-providers"
 AUTHOR = "The maintainers of aliyun-sdk-managed-credentials-providers"
 
@@ -50,7 +51,7 @@ IDENTITIES = [
 OPENAPI = ["alibabacloud-tea-openapi>=0.3.16"]
 OSS_V2 = ["alibabacloud-oss-v2>=1.2.0"]
 SECRET_MANAGER_CLIENT = ["aliyun-secret-manager-client>=0.1.5"]
-CLI = ["click>=8.0", "rich"]
+CLI = ["click>=8.0", "rich>=12.6"]  # the first with which a picture is always the same
 PROMETHEUS = ["prometheus_client>=0.15"]
 OPENTELEMETRY = ["opentelemetry-api>=1.12"]
 # Every SDK that this Python can have, and what else a program may use. The plugins of two SDKs need Python 3.8.

@@ -363,9 +363,9 @@ class ManagedCredentials:
                 key = parse_secret(secret_name, answer_of(getattr(kept, "secret_info", kept)))
                 read = epoch_or_none(getattr(kept, "refresh_time_stamp", None)) or 0.0
             except Exception as error:
-                logger.error("secret %r: what was kept of it cannot be used: %s", secret_name,
-                             error if isinstance(error, ManagedCredentialsError) else type(error).__name__,
-                             extra=log_fields(secret_name, error=error))
+                problem = error if isinstance(error, ManagedCredentialsError) else type(error).__name__
+                logger.error("secret %r: what was kept of it cannot be used: %s", secret_name, problem,
+                             extra=log_fields(secret_name, error=problem))
                 continue
             if key.expires is not None and key.expires <= now:
                 logger.warning("secret %r: %r was kept, but has expired", secret_name, key,

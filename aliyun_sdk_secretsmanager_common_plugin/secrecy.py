@@ -50,7 +50,8 @@ def log_fields(secret_name: str, key: Any = None, error: Any = None) -> Dict[str
     Args:
         secret_name: the secret's name.
         key: the ``AccessKey`` that the line is about.
-        error: the error that the line is about, or the name of its class.
+        error: the error that the line is about; the name of its class if a function of the program raised it, because
+            all else of it may contain a secret.
     """
     fields = {"secret_name": secret_name}
     if key is not None:

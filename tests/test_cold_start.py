@@ -411,7 +411,8 @@ class TestRecoveryStrategy:
         assert start(recovery=Recovery()).get(SECRET).access_key_id == "LTAI5tKept"
 
     @pytest.mark.parametrize("error", [
-        RuntimeError("the secret"), ClientException("code", "the secret"), ServerException("code", "the secret", 500, "1")],
+        RuntimeError("the secret"), ClientException("the secret", "the secret"),
+        ServerException("the secret", "the secret", 500, "1")],
         ids=lambda error: type(error).__name__)
     def test_what_it_raises_is_shown_by_its_type_alone(self, start, down, caplog, error):
         class Broken(SecretRecoveryStrategy):
@@ -432,6 +433,7 @@ class TestRecoveryStrategy:
         assert "could not be read at start" in caplog.text
         assert "the secret" not in caplog.text
         assert "the secret" not in str(caught.value)
+        assert "the secret" not in {getattr(record, "error_code", None) for record in caplog.records}
 
     def test_has_a_part_of_the_time_of_a_first_read_and_none_of_a_renewal(self):
         asked = []

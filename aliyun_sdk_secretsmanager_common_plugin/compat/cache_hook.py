@@ -81,7 +81,7 @@ class SecretsManagerPluginCacheHook(SecretCacheHook):
                 updater.close()
             except Exception as error:
                 logger.error("secret %r: %s could not be closed: %s", secret_name, type(updater).__name__,
-                             type(error).__name__, extra=log_fields(secret_name, error=error))
+                             type(error).__name__, extra=log_fields(secret_name, error=type(error).__name__))
 
     def _remove(self, secret_name: str, updater: Any) -> bool:
         # By identity, unlike list.remove: updaters may define equality.
@@ -116,7 +116,7 @@ class DefaultSecretsManagerPluginCacheHook(SecretsManagerPluginCacheHook):
                 # Neither text nor traceback is logged: they may show the secret.
                 logger.error("secret %r: %s failed with %s; its client keeps the former key",
                              secret_info.secret_name, type(updater).__name__, type(error).__name__,
-                             extra=log_fields(secret_info.secret_name, error=error))
+                             extra=log_fields(secret_info.secret_name, error=type(error).__name__))
         return CacheSecretInfo("ACSCurrent", int(round(time.time() * 1000)), secret_info)
 
     def get(self, cache_secret_info: Any) -> Any:

@@ -164,7 +164,7 @@ class ProvidedCredentials(ManagedCredentials):
         except Exception as error:
             # Neither text nor traceback is logged: they may show a secret.
             logger.error("secret %r: the store strategy failed with %s; Secrets Manager is asked", name,
-                         type(error).__name__, extra=log_fields(name, error=error))
+                         type(error).__name__, extra=log_fields(name, error=type(error).__name__))
             return None
         return self._planned(name, key, cached.refresh_time_stamp)
 
@@ -183,7 +183,8 @@ class ProvidedCredentials(ManagedCredentials):
             return key, due / 1000.0, may_be_earlier
         except Exception as error:
             logger.error("secret %r: %s failed with %s; the secret is read again after refresh_interval", name,
-                         type(strategy).__name__, type(error).__name__, extra=log_fields(name, key, error))
+                         type(strategy).__name__, type(error).__name__,
+                         extra=log_fields(name, key, type(error).__name__))
             return key, 0.0, may_be_earlier
 
 

@@ -110,8 +110,8 @@ def test_the_source_distribution_has_what_its_tests_read(built):
     assert missing <= {".gitignore"}
 
 
-def commands(page):
-    """Return the commands of a page that install the package: from a repository or a wheel, and by a file."""
+def blocks(page):
+    """Return the code blocks of a page: the language and the text of each."""
     blocks = re.findall(r"^\.\. code-block:: (\w+)\n\n((?:   .*\n|\n)+)", page.read_text(encoding="utf-8"), re.M)
     return [(lexer, re.sub("^   ", "", block, flags=re.M).strip()) for lexer, block in blocks]
 
@@ -136,7 +136,7 @@ class TestLines:
     @pytest.mark.parametrize("source", ["repository", "wheel"])
     def test_install_it_with_its_extras(self, page, source, wheel, repository, environment, tmp_path):
         address = repository if source == "repository" else wheel.as_uri()
-        shell, = [block for lexer, block in commands(page) if lexer == "bash" and "FROM=" in block]
+        shell, = [block for lexer, block in blocks(page) if lexer == "bash" and "FROM=" in block]
         shell = re.sub("FROM=.*", "FROM=" + address, shell)
         run("bash", "-ec", shell, env=environment, cwd=str(tmp_path))
 
@@ -144,7 +144,7 @@ class TestLines:
         run("python", "-c", "import " + ", ".join(PACKAGES), env=environment, cwd=str(tmp_path))
 
     def test_are_one_for_a_file_of_requirements(self, page, wheel, environment, tmp_path):
-        line, = [block for lexer, block in commands(page) if lexer == "text" and NAME.replace("_", "-") in block]
+        line, = [block for lexer, block in blocks(page) if lexer == "text" and NAME.replace("_", "-") in block]
         (tmp_path / "requirements.txt").write_text(re.sub("@ .*", "@ " + wheel.as_uri(), line))
 
         run("pip", "install", "-q", "--dry-run", "-r", tmp_path / "requirements.txt", env=environment)
