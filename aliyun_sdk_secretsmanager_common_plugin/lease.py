@@ -1,6 +1,5 @@
 """A client's use of one secret: a call is signed with one key; if the service rejects it, renewed and sent again."""
 
-import logging
 import weakref
 from typing import Any, Awaitable, Callable, Generator, List, NamedTuple, Optional, Set, Tuple, TypeVar
 
@@ -11,9 +10,9 @@ from .default_ak_expire_handler import DefaultAKExpireHandler
 from .exceptions import ManagedCredentialsError, ReplayError
 from .keeper import Renewal
 from .runtime import Account, require_task
-from .secrecy import log_fields
+from .secrecy import log_fields, logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 Result = TypeVar("Result")
 # Returns the key to sign with: the current one at that moment.

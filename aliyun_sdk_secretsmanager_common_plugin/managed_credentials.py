@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import itertools
-import logging
 import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
@@ -21,7 +20,7 @@ from .keeper.events import Recovered
 from .keeper.timing import FIRST_READ_DELAYS
 from .lease import Lease
 from .runtime import Account, Backends, Subscriber, in_event_loop, require_task
-from .secrecy import log_fields
+from .secrecy import log_fields, logger_of
 from .secret_info import answer_of
 from .secrets_manager import Connections, gateway_classes
 from .secrets_manager.gateways import Gateway, HttpsGateway, is_proxy_named
@@ -30,7 +29,7 @@ from .settings import ConfigLoader, Settings, load_settings
 if TYPE_CHECKING:
     from .stores.cache_file import CacheFile
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 # (secret name, seconds it may take) -> the key; raises ServerException or ClientException, as the SDK does.
 Fetch = Callable[[str, float], AccessKey]

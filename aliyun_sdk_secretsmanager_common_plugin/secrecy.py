@@ -24,6 +24,7 @@ _SENSITIVE = (
     r"(unparsed data: )[^\n]+",
     r"((?:[?&]|\bx-oss-)[Ss]ignature=|[\"']Signature[\"']: [\"'])" + _VALUE,
 )
+_FIELDS = "managed_credentials"  # the attribute that holds the fields until the filter has seen the record
 _ACCESS_KEY_ID = r"(?:LTAI|STS\.|TMP\.)[0-9A-Za-z]{4,}"
 
 
@@ -44,8 +45,17 @@ def shown_secret_name(name: str) -> str:
     return mask_access_key_id(name) if is_access_key_id(name.strip()) else name
 
 
-def log_fields(secret_name: str, key: Any = None, error: Any = None) -> Dict[str, str]:
-    """Return the fields of a log line about a secret, as its ``extra``. They are texts, which any handler may send.
+def logger_of(name: str) -> logging.Logger:
+    """Return the logger of a module that logs with ``log_fields``."""
+    logger = logging.getLogger(name)
+    logger.addFilter(_FIELDS_FILTER)
+    return logger
+
+
+def log_fields(secret_name: str, key: Any = None, error: Any = None) -> Dict[str, Dict[str, str]]:
+    """Return the ``extra`` of a log line about a secret, for a logger of ``logger_of``.
+
+    The record gets the fields as attributes. They are texts, which any handler may send.
 
     Args:
         secret_name: the secret's name.
@@ -60,7 +70,7 @@ def log_fields(secret_name: str, key: Any = None, error: Any = None) -> Dict[str
         fields["error_code"] = str(error.get_error_code())
     elif error is not None:
         fields["error_code"] = error if isinstance(error, str) else type(error).__name__
-    return fields
+    return {_FIELDS: fields}
 
 
 def mask_access_key_ids(text: str) -> str:
@@ -82,6 +92,17 @@ def shown_path(path: str) -> str:
     except ValueError:  # for a NUL, before Python 3.8
         shown = False
     return path if shown else "(a path of {} characters, in no directory that exists)".format(len(path))
+
+
+class _FieldsFilter(logging.Filter):
+    """Makes the fields of ``log_fields`` attributes of the record.
+
+    ``extra`` itself would raise an error where the program's record factory gives each record such an attribute.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        vars(record).update(vars(record).pop(_FIELDS, {}))
+        return True
 
 
 class SensitiveFilter(logging.Filter):
@@ -148,6 +169,7 @@ def reason(error: BaseException) -> str:
 
 
 _FILTER = SensitiveFilter()
+_FIELDS_FILTER = _FieldsFilter()
 
 
 def filter_loggers(sdk: str) -> None:

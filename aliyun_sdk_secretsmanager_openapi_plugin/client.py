@@ -4,7 +4,6 @@ import asyncio
 import copy
 import functools
 import inspect
-import logging
 import time
 from contextlib import closing, contextmanager, suppress
 from typing import Any, AsyncIterator, Awaitable, Callable, Iterator, Optional, Protocol, Tuple, Type, TypeVar
@@ -16,13 +15,13 @@ from aliyun_sdk_secretsmanager_common_plugin import AccessKey, AKExpireHandler, 
 from aliyun_sdk_secretsmanager_common_plugin.bodies import ReplayableBody
 from aliyun_sdk_secretsmanager_common_plugin.lease import Pull, result_of
 from aliyun_sdk_secretsmanager_common_plugin.plugin_kit import SecretHolder, managed_class, replay_bytes
-from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers, log_fields
+from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers, log_fields, logger_of
 
 from .errors import OpenApiAkExpireHandler
 from .provider import ManagedCredentialsProvider
 from .signing import current_signature
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 for sdk in ("alibabacloud-tea", "darabonba-core", "urllib3"):  # urllib3 logs paths, which hold token and signature
     filter_loggers(sdk)

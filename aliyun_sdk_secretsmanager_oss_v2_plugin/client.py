@@ -3,7 +3,6 @@
 import copy
 import functools
 import inspect
-import logging
 from typing import Any, Dict, List, Optional, Protocol, Tuple, Type, TypeVar
 
 import requests
@@ -19,14 +18,14 @@ from aliyun_sdk_secretsmanager_common_plugin.plugin_kit import (
     managed_class,
     replay_bytes,
 )
-from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers, log_fields
+from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers, log_fields, logger_of
 from aliyun_sdk_secretsmanager_common_plugin.sockets import fresh_sockets
 
 from .bodies import ReplayableAsyncBody, ReplayableBody, keep_open
 from .errors import OssV2AkExpireHandler
 from .provider import credentials_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 filter_loggers("urllib3")  # at DEBUG it logs paths, which hold token and signature
 

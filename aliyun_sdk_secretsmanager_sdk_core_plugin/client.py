@@ -14,14 +14,14 @@ from aliyunsdkcore.request import AcsRequest
 from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler, ManagedCredentials
 from aliyun_sdk_secretsmanager_common_plugin.lease import Pull
 from aliyun_sdk_secretsmanager_common_plugin.plugin_kit import SecretHolder
-from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers, log_fields
+from aliyun_sdk_secretsmanager_common_plugin.secrecy import filter_loggers, log_fields, logger_of
 from aliyun_sdk_secretsmanager_common_plugin.sockets import fresh_sockets
 
 from .answer_log import AnswerLog
 from .errors import SdkCoreAKExpireHandler
 from .signing import CurrentSigner, SnapshotSigner
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 answer_log = AnswerLog(logging.getLogger(AcsClient.__module__))
 filter_loggers("aliyunsdkcore")

@@ -1,15 +1,14 @@
 """The hook that is called with every new secret, and tells updaters of it."""
 
-import logging
 import os
 import threading
 import time
 from typing import Any, Dict, Iterable, List
 
-from ..secrecy import log_fields
+from ..secrecy import log_fields, logger_of
 from ..secret_info import CacheSecretInfo
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _lock = threading.RLock()  # guards removals from plugins_updater_dict
 

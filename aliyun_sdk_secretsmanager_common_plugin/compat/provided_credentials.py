@@ -1,7 +1,6 @@
 """The managed credentials that a program's loader configures. Its strategies decide when secrets are read."""
 
 import json
-import logging
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from ..access_key import AccessKey, epoch_or_none, parse_secret
@@ -10,7 +9,7 @@ from ..exceptions import ConfigurationError
 from ..keeper import FIRST_READ
 from ..lease import Lease
 from ..managed_credentials import ManagedCredentials
-from ..secrecy import log_fields, shown_secret_name
+from ..secrecy import log_fields, logger_of, shown_secret_name
 from ..secret_info import CacheSecretInfo, answer_of
 from ..secrets_manager import Connections
 from ..settings import ClientKeySettings, DedicatedGatewaySettings, IdentitySettings, Settings, settings_from
@@ -20,7 +19,7 @@ from .credentials_provider import SecretExchange, SecretRecoveryStrategy
 from .refresh_strategy import RotateAKSecretRefreshSecretStrategy
 from .secret_store import MonitorMemoryCacheSecretStoreStrategy
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 # The most attempts of a first read that are planned, even for a backoff strategy that never gives up.
 MOST_ATTEMPTS = 100

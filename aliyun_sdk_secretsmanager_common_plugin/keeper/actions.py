@@ -97,4 +97,4 @@ class Log(NamedTuple):
     level: int
     message: str
     args: Tuple[Any, ...]
-    fields: Dict[str, str]
+    fields: Dict[str, Any]

@@ -20,6 +20,7 @@ from ..clock import Clock
 from ..exceptions import ManagedCredentialsError
 from ..keeper import Now
 from ..keeper.events import Closed, Leased, Released, Ticked
+from ..secrecy import logger_of
 from ..threads import SoleThread, await_leaving
 from .executors import SerialExecutor
 from .tickets import Ticket
@@ -44,7 +45,7 @@ _KEPT_BY_CHILD = (Leased, Released, Closed)
 _Account = Any
 
 # The log's readers know the core by this name, whichever module writes the line.
-logger = logging.getLogger("aliyun_sdk_secretsmanager_common_plugin.keeper")
+logger = logger_of("aliyun_sdk_secretsmanager_common_plugin.keeper")
 
 
 class Fork(NamedTuple):

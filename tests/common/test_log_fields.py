@@ -70,6 +70,26 @@ def test_failed_renewal(cloud, call, line):
     assert re.match(r"\w[\w.]+$", fields["error_code"])
 
 
+def test_a_record_factory_may_set_the_same_fields(cloud, call, line):
+    plain = logging.getLogRecordFactory()
+
+    def factory(*args, **kwargs):
+        record = plain(*args, **kwargs)
+        vars(record).update(dict.fromkeys(FIELDS, "-"))
+        return record
+
+    logging.setLogRecordFactory(factory)
+    try:
+        call()
+        cloud.rotate(SECRET)
+        call()
+    finally:
+        logging.setLogRecordFactory(plain)
+
+    assert fields_of(line("rotated to"))["secret_name"] == SECRET
+    assert not hasattr(line("rotated to"), "managed_credentials")
+
+
 def test_every_line_about_a_secret_has_its_name_as_a_field():
     lines = [node for module in ROOT.glob("aliyun_sdk_secretsmanager_*_plugin/**/*.py")
              for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
