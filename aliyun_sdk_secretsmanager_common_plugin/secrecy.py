@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import re
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Union
 
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
@@ -52,7 +52,9 @@ def logger_of(name: str) -> logging.Logger:
     return logger
 
 
-def log_fields(secret_name: str, key: Any = None, error: Any = None) -> Dict[str, Dict[str, str]]:
+def log_fields(
+    secret_name: str, key: Any = None, error: Union[BaseException, str, None] = None
+) -> Dict[str, Dict[str, str]]:
     """Return the ``extra`` of a log line about a secret, for a logger of ``logger_of``.
 
     The record gets the fields as attributes. They are texts, which any handler may send.

@@ -255,6 +255,15 @@ class TestProxies:
             gateway.get_secret_value(SECRET, 5)
         assert "secret-password" not in everything_in(caught.value)
 
+    @pytest.mark.parametrize("url", ["gopher://{0.address}", "http://{0.address}port", "http://", "http://[{0.address}"])
+    def test_that_are_none_are_said_without_their_words(self, gateway, through, url):
+        proxy = through(Proxy(), url.replace("://", "://me:secret-password@"))
+
+        with pytest.raises(ClientException, match="HTTPS_PROXY is no URL of a proxy; write it as http://host") as caught:
+            gateway.get_secret_value(SECRET, 5)
+        assert "secret-password" not in everything_in(caught.value)
+        assert proxy.heads == []
+
     def test_are_asked_for_a_host_of_ipv6_in_brackets(self, make_gateway, through):
         proxy = through(Proxy())
 
