@@ -44,7 +44,7 @@ def read_properties(path: str) -> Dict[str, Entry]:
     try:
         content = read_file(path)
     except (OSError, ValueError) as error:
-        problem = why_unreadable(error, "create it")
+        problem = why_unreadable(error, "create it, as managed-credentials init does")
     if problem:
         raise ConfigurationError("cannot read the properties file {}: {}, or name another {}".format(
             path, problem, _NAME_ANOTHER))

@@ -32,14 +32,13 @@ def python_of(version):
 @pytest.mark.parametrize("version", ["3.8", "3.11", "3.13"])
 def test_the_first_part_works_in_an_empty_directory(version, wheel, tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    environment["PIP_FIND_LINKS"] = " ".join(filter(None, [str(wheel.parent), os.environ.get("PIP_FIND_LINKS")]))
     printed = ""
 
     for one in first_part():
         if one.name:
             (tmp_path / one.name).write_text(one.code, encoding="utf-8")
         elif one.language == "bash":
-            commands = one.code.replace("python3 ", python_of(version) + " ")
+            commands = one.code.replace("python3 ", python_of(version) + " ").replace("git+REPOSITORY", wheel.as_uri())
             ended = subprocess.run(["sh", "-e", "-c", commands], cwd=str(tmp_path), env=environment, timeout=300,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             printed = ended.stdout.decode()
