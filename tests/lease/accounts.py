@@ -1,6 +1,7 @@
 """Accounts for leases: one whose keeper decides at once, and one whose renewals are scripted."""
 
 import logging
+import threading
 
 from aliyun_sdk_secretsmanager_common_plugin.keeper import FIRST_READ, REFRESH, RENEWAL, Keeper, Now, Renewal
 from aliyun_sdk_secretsmanager_common_plugin.keeper.actions import Answer, Log, Publish, Request
@@ -24,6 +25,7 @@ class StubAccount:
         self._clock = clock
         self._keeper = Keeper([source], 3600.0, 2.0)
         self._keys = {}
+        self._turn = threading.RLock()  # as in the runtime, one thread at a time may use the keeper
         self.signatures = []
         self.renewals = []
 
@@ -74,17 +76,22 @@ class StubAccount:
 
     def _ask(self, purpose, name, seconds, rejected=None):
         ticket = []
-        self._take(Asked(ticket, purpose, name, self._clock.monotonic() + seconds, rejected))
-        while not ticket:
-            self._clock.advance(self._keeper.wake_at() - self._clock.monotonic())
-            self._take(Ticked())
+        with self._turn:
+            self._take(Asked(ticket, purpose, name, self._clock.monotonic() + seconds, rejected))
+            while not ticket:
+                self._clock.advance(self._keeper.wake_at() - self._clock.monotonic())
+                self._take(Ticked())
         (answer,) = ticket
         if answer.error is not None:
             raise answer.error
         return answer.value
 
     def _take(self, event):
-        for action in self._keeper.handle(event, self._now()):
+        with self._turn:
+            self._carry_out(self._keeper.handle(event, self._now()))
+
+    def _carry_out(self, actions):
+        for action in actions:
             if type(action) is Publish:
                 self._keys[action.name] = action.key
             elif type(action) is Answer:
