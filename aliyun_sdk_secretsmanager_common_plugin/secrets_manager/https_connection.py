@@ -110,7 +110,9 @@ class HttpsConnection:
         sock = None if self._open is None else self._open.sock
         if sock is not None:
             sock = getattr(sock, "socket", sock)  # of TLS within TLS
-            os.close(sock.detach())  # close() would wait for an answer that is being read
+            descriptor = sock.detach()
+            if descriptor >= 0:  # during the handshake, TLS has detached the socket already
+                os.close(descriptor)  # close() would wait for an answer that is being read
 
     def _close_sockets(self) -> None:
         while self._sockets:

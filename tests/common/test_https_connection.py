@@ -9,6 +9,8 @@ from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.connections import 
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.https_connection import HttpsConnection
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.tls import Tls
 
+from .fakes import Running
+
 
 @pytest.fixture
 def pair():
@@ -106,3 +108,20 @@ def test_forgotten_connections_make_none_for_a_greenlet_that_goes_on_in_the_chil
     connections.get("gateway", lambda: HttpsConnection("gateway", Tls(None), "")).connected(ours)
 
     assert theirs.recv(1) == b""
+
+
+def test_one_amid_its_handshake_is_forgotten_too():
+    """TLS has detached the socket then, so that there is no descriptor to close."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        connection = HttpsConnection("127.0.0.1:{}".format(listener.getsockname()[1]), Tls(None), "")
+        posting = Running(lambda: connection.post("/", {}, b"", 60))
+        server, _ = listener.accept()
+        with server:
+            assert server.recv(1)  # the handshake has begun, and never ends
+
+            connection.forget()
+
+        with pytest.raises(OSError):
+            posting.result()
