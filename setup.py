@@ -53,11 +53,12 @@ OSS_V2 = ["alibabacloud-oss-v2>=1.2.0"]
 SECRET_MANAGER_CLIENT = ["aliyun-secret-manager-client>=0.1.5"]
 CLI = ["click>=8.0", "rich>=12.6"]  # the first with which a picture is always the same
 PROMETHEUS = ["prometheus_client>=0.15"]
+REDIS = ["redis>=4"]
 OPENTELEMETRY = ["opentelemetry-api>=1.12"]
 # Every SDK that this Python can have, and what else a program may use. The plugins of two SDKs need Python 3.8.
-ALL = OSS + IDENTITIES + CLI + PROMETHEUS + [each + "; python_version>='3.8'" for each in OPENAPI + OSS_V2]
+ALL = OSS + IDENTITIES + CLI + PROMETHEUS + REDIS + [each + "; python_version>='3.8'" for each in OPENAPI + OSS_V2]
 TESTING = OSS + CLI + ["cheroot", "trustme", "crcmod"]
-TEST = TESTING + IDENTITIES + PROMETHEUS + OPENTELEMETRY + [
+TEST = TESTING + IDENTITIES + PROMETHEUS + REDIS + OPENTELEMETRY + [
     "pytest",
     "pytest-xdist",
     "hypothesis",
@@ -109,6 +110,7 @@ setup(
         "secret-manager-client": SECRET_MANAGER_CLIENT,
         "cli": CLI,
         "prometheus": PROMETHEUS,
+        "redis": REDIS,
         "opentelemetry": OPENTELEMETRY,
         "testing": TESTING,
         "test": TEST,

@@ -21,10 +21,10 @@ _KINDS = (
     (r"(?i)(?:path|clientKeyFile|token_file|ca_bundle)\Z", "path"),
     (r"(?i)arn\Z", "arn"),
     (r"endpoint\Z", "host"),
-    (r"(?i)uri\Z", "uri"),
+    (r"(?i)(?:uri|store_url)\Z", "uri"),
     (r"(?i)variable\Z", "variable"),
     (r"access_(?:key|token)_id\Z", "key"),
-    (r"(?i)(?:role_name|session_name|external_id)\Z", "name"),
+    (r"(?i)(?:role_name|session_name|external_id|store_prefix)\Z", "name"),
     (r"(?:access_secret|access_token|security_token)\Z", "hidden"),
 )
 # What is recognized by its form, wherever it stands.
@@ -119,8 +119,7 @@ def _known_texts(config: Optional[str], secret_names: Sequence[str]) -> Iterator
         yield from _texts_of(name, value)
     for name, value in os.environ.items():
         if re.match(r"(?i)(?:http|https|all)_proxy\Z", name):
-            host = urlsplit(value if "://" in value else "//" + value).hostname
-            yield "host", host or ""
+            yield "host", _host_of(value)
 
 
 def _values(path: str) -> Iterator[Tuple[str, str]]:
@@ -151,4 +150,14 @@ def _texts_of(name: str, value: Any) -> Iterator[_Known]:
     for text in value.split(",") if kind == "secret" else [value]:
         yield kind, text.strip()
         if kind in ("host", "uri"):  # an error may name the host alone
-            yield "host", urlsplit(text if "://" in text else "//" + text).hostname or ""
+            yield "host", _host_of(text)
+            socket_file = re.match(r"unix://[^/]*(/[^?]*)", text)
+            if socket_file:
+                yield "path", socket_file.group(1)
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url if "://" in url else "//" + url).hostname or ""
+    except ValueError:  # an IPv6 address that lacks a bracket
+        return ""

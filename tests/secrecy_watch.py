@@ -179,8 +179,8 @@ def learn_secrets():
     after(access_key.AccessKey, "__init__", of_key)
     after(keyring.Keyring, "add", lambda _, keys, pair, *args, **kwargs: of_key(_, pair))
     after(settings.IdentitySettings, "__new__", lambda made, *args, **kwargs: of_key(None, made))
-    for sealed in (settings.ClientKeySettings, settings.CacheFileSettings):
-        after(sealed, "__new__", lambda made, *args, **kwargs: ledger.add(made.password))
+    for sealed in (settings.ClientKeySettings, settings.CacheFileSettings, settings.SharedStoreSettings):
+        after(sealed, "__new__", lambda made, *args, **kwargs: ledger.add(made.password, getattr(made, "auth", None)))
     after(loading._Properties, "__init__", lambda _, properties, source, values, where: ledger.add(
         *(values.get(key) for key in SECRET_KEYS)))
     after(Vault, "_arbitrary", lambda made, *args: ledger.add(made.data))

@@ -70,6 +70,10 @@ class Case:
                 "passwordFromEnvVariable", "ignoreSslCerts", "caFilePath"))
         if self._random.random() < 0.3:
             values.update(cache_file_path="keys.cache", cache_file_password_from_file_path="secret")
+        if self._random.random() < 0.3:
+            urls = ("redis://{}@127.0.0.1:1/0", "rediss://:{}@127.0.0.1/", "unix://a:{}@/a", "redis://127.0.0.1:1")
+            values.update(shared_store_url=self._random.choice(urls).format(self.secret()),
+                          shared_store_password_from_file_path="secret", shared_store_prefix="{a} b")
         for _ in range(self._random.choice((0, 1, 1, 2, 5))):
             key = self._random.choice(KEYS)
             if self._random.random() < 0.2:
@@ -107,13 +111,14 @@ class Case:
     def _wrong(self, key):
         """Return a value that is probably wrong, without a secret for keys whose right values may be shown."""
         secret = "harmless" if key in NAMES else self.secret()
+        host = "sts.example.com" if key in NAMES else "kms.example.com"  # a password elsewhere, in another case
         return self._random.choice((
             secret, secret, '"{}"'.format(secret), "'{}'".format(secret), "<{}>".format(secret), "#{}#".format(secret),
             "/" + secret, "no/where/" + secret, "./", "..", "/", "/dev/null", "/dev/zero", "pipe", "key.json", "secret",
             "", "0", "-1", "9" * 400, "1e400", "NaN", "null", "true", "[]", "{}", "[[[]]]", "{" * 5000,
             "[" * 50000, json.dumps([secret]), json.dumps({secret: secret}), json.dumps([{"regionId": secret}]),
             "a\tb", "\x1b[31m" + secret, "\x7f", "\u2028" + secret, "https://" + secret, secret + ":0",
-            "kms.example.com:0", "kms.example.com:99999", "kms..example.com", "[::1", "[::1]:443", secret + "\\",
+            host + ":0", host + ":99999", "kms..example.com", "[::1", "[::1]:443", secret + "\\",
             "FUZZ_PASSWORD", "NOT_SET_" + "A" * 3, "bearer", "{0}=={0}".format(secret), "LTAI5tFuzzFuzzFuzz012345"))
 
     def _break_lines(self, lines):
@@ -155,8 +160,8 @@ def run(tmp_path, monkeypatch):
             try:
                 settings = load_settings(path)
                 shown = ["{!r} {}".format(each, each) for each in (
-                    settings, settings.identity, settings.cache_file) + settings.shared_gateways
-                    + settings.dedicated_gateways]
+                    settings, settings.identity, settings.cache_file, settings.shared_store)
+                    + settings.shared_gateways + settings.dedicated_gateways]
                 with ManagedCredentials(settings) as credentials:
                     shown += [repr(each) for each in (credentials, credentials._account._backends.gateways, credentials._cache_file)]
             except ManagedCredentialsError as error:

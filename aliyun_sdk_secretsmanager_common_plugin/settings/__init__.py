@@ -11,6 +11,7 @@ from .settings import (
     IdentitySettings,
     Settings,
     SharedGatewaySettings,
+    SharedStoreSettings,
 )
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "IdentitySettings",
     "Settings",
     "SharedGatewaySettings",
+    "SharedStoreSettings",
     "load_settings",
     "settings_from",
     "system_ca",

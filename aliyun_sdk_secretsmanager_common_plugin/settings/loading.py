@@ -24,6 +24,7 @@ from .settings import (
     IdentitySettings,
     Settings,
     SharedGatewaySettings,
+    SharedStoreSettings,
 )
 
 logger = logging.getLogger(__name__)
@@ -180,6 +181,7 @@ class _Properties:
             secret_names=self._secret_names(),
             refresh_interval=self._refresh_interval(defaults.refresh_interval),
             cache_file=self._cache_file(),
+            shared_store=self._shared_store(),
             **numbers,
         )
 
@@ -241,7 +243,7 @@ class _Properties:
             self._check_key_pair(keys, fields)
         if credentials_type == "client_key":
             fields["client_key"] = ClientKeySettings(
-                self._value("client_key_private_key_path").file(remedy), self._password("client_key", remedy))
+                self._value("client_key_private_key_path").file(remedy), self._password("client_key_password", remedy))
         if credentials_type in ("ram_role", "sts", "oidc_role_arn"):
             fields.update(self._options_of_role())
         if credentials_type in ("ram_role", "sts", "oidc_role_arn", "default"):  # a profile may assume a role
@@ -283,21 +285,47 @@ class _Properties:
     def _cache_file(self) -> Optional[CacheFileSettings]:
         value = self._value("cache_file_path")
         path = value.text()
-        passwords = [key for key in ("cache_file_password_from_env_variable", "cache_file_password_from_file_path")
-                     if self._value(key).text()]
+        passwords = self._sources("cache_file_password")
         if passwords and not path:
             value.fail("is missing or empty; name the file that {} is for, or take that out".format(passwords[0]))
-        if len(passwords) == 2:
-            self._value(passwords[0]).fail("is there, and {} as well; take one of them out".format(passwords[1]))
         if not path:
             return None
         return CacheFileSettings(
-            os.path.join(self._directory, path), self._password("cache_file", "cache_file_path needs it"))
+            os.path.join(self._directory, path), self._password("cache_file_password", "cache_file_path needs it"))
+
+    def _shared_store(self) -> Optional[SharedStoreSettings]:
+        value = self._value("shared_store_url")
+        if not value:
+            for key in KEYS:
+                if key.startswith("shared_store_") and self._value(key):
+                    value.fail("is missing or empty; name the Redis that {} is for, or take that out".format(key))
+            return None
+        url = value.redis_url()
+        self._sources("shared_store_password")
+        auths = self._sources("shared_store_auth")
+        if auths and re.match(r"\w+://[^/@]*:", url) and "@" in url:
+            value.fail("has a password, and {} is there as well; take one of them out".format(auths[0]))
+        defaults = SharedStoreSettings(url, "")
+        return SharedStoreSettings(
+            url,
+            self._password("shared_store_password", "shared_store_url needs it"),
+            self._password("shared_store_auth", "") if auths else None,
+            self._value("shared_store_prefix").text() or defaults.prefix,
+            self._value("shared_store_timeout_milliseconds").integer(
+                1, 10000, int(defaults.timeout * 1000), "write 1 to 10000 milliseconds") / 1000.0,
+        )
+
+    def _sources(self, what: str) -> List[str]:
+        """Return those of the two keys for the password ``what`` that have a value, which at most one may have."""
+        keys = [key for key in (what + "_from_env_variable", what + "_from_file_path") if self._value(key).text()]
+        if len(keys) == 2:
+            self._value(keys[0]).fail("is there, and {} as well; take one of them out".format(keys[1]))
+        return keys
 
     def _password(self, what: str, why: str) -> str:
-        """Return the password that one of the two keys of ``what`` names a variable or a file of."""
-        variable_key = what + "_password_from_env_variable"
-        variable, file = self._value(variable_key), self._value(what + "_password_from_file_path")
+        """Return the password ``what``, of which one of two keys names an environment variable or a file."""
+        variable_key = what + "_from_env_variable"
+        variable, file = self._value(variable_key), self._value(what + "_from_file_path")
         if variable.text():
             return variable.password_in_variable()
         file.required("{}, or {}, the name of an environment variable".format(why, variable_key))
@@ -350,7 +378,8 @@ class _Properties:
         elif variable.text():
             password = variable.password_in_variable()
         else:
-            password = self._password("client_key", "each dedicated gateway needs it, or passwordFromFilePath")
+            password = self._password(
+                "client_key_password", "each dedicated gateway needs it, or passwordFromFilePath")
         return DedicatedGatewaySettings(
             region_id, endpoint, ClientKeySettings(key_file, password), field("caFilePath").ca_file() or _ca_bundle(),
             field("ignoreSslCerts", False).flag())

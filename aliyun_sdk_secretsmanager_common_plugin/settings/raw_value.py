@@ -9,6 +9,7 @@ import json
 import os
 import re
 from typing import Any, NoReturn, Optional, Sequence
+from urllib.parse import parse_qsl
 
 from ..exceptions import ConfigurationError
 from ..secrecy import shown_path
@@ -21,6 +22,8 @@ _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
 # nobody filled in, and as Alibaba Cloud's documentation does.
 _PLACEHOLDER = (r"<[^<>]+>|(?:\A|(?<=\"))#[^#\"]+#(?=\"|\Z)|\A\$\{[\w.:-]+\}\Z"
                 r"|(?i:\Ayour[-_]?access[-_]?key[-_]?(?:id|secret)\Z)")
+_REDIS = ("write redis://host:port/0, rediss://host:port/0 for TLS, or unix:///path?db=0; Sentinel and Cluster are not "
+          "supported")
 
 
 class RawValue:
@@ -121,6 +124,32 @@ class RawValue:
         text = self.text()
         if text and not (re.search(r"[.:]", text) and _is_address(text)):
             self.fail_as_wrong("write it without scheme and path, as host or host:port, the port from 1 to 65535")
+        return text
+
+    def redis_url(self) -> str:
+        """Return the URL of a Redis, as ``from_url`` of redis-py takes it."""
+        text = self.text()
+        match = re.match(r"(redis|rediss|unix)://([^/?#\s]*)([^?#\s]*)(?:\?([^#\s]*))?\Z", text)
+        if match is None:
+            self.fail_as_wrong(_REDIS)
+        scheme, authority, path, query = match.groups("")
+        user, _, address = authority.rpartition("@")
+        if "@" in path + query or not re.match(r"(?a)(?:[\w.~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*\Z", user):
+            self.fail("has a character in its user or password, or an @ after them, that a URL cannot hold; write it "
+                      "as %XX, or name the password in shared_store_auth_from_file_path")
+        if scheme == "unix":
+            is_valid = not address and re.match(r"/(?:[^%]|%(?!00)[0-9A-Fa-f]{2})+\Z", path)
+        else:
+            is_valid = _is_address(address) and re.match(r"(?:/[0-9]{0,5})?\Z", path)
+        if not is_valid:
+            self.fail("has no valid {}; {}".format(
+                "path" if scheme == "unix" else "host, port (1 to 65535) or database", _REDIS))
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            if name == "ssl_ca_certs" and scheme == "rediss" and os.path.isabs(value):
+                RawValue(value, self._label + ": ssl_ca_certs", self._directory).ca_file()
+            elif name != "db" or not re.match(r"[0-9]{1,5}\Z", value):
+                self.fail("has a parameter that is unknown or not valid; the known ones are db, a number, and with "
+                          "rediss:// ssl_ca_certs, the absolute path of a PEM file")
         return text
 
     def json(self, example: str) -> Any:

@@ -1,5 +1,6 @@
 """The keys of a configuration, and the immutable ``Settings`` that their values become."""
 
+import re
 from typing import NamedTuple, Optional, Tuple
 
 from ..secrecy import shown_path
@@ -26,6 +27,9 @@ KEYS = (
     "cache_client_region_id", "cache_client_dkms_config_info",
     "secrets_client", "secret_names",
     "cache_file_path", "cache_file_password_from_env_variable", "cache_file_password_from_file_path",
+    "shared_store_url", "shared_store_password_from_env_variable", "shared_store_password_from_file_path",
+    "shared_store_auth_from_env_variable", "shared_store_auth_from_file_path",
+    "shared_store_prefix", "shared_store_timeout_milliseconds",
     "refresh_interval_milliseconds", "provider_refresh_interval_milliseconds", "rotation_interval", "delay_interval",
     "fetch_timeout_milliseconds", "renew_timeout_milliseconds",
     "replay_buffer_bytes", "replay_spool_bytes",
@@ -99,6 +103,30 @@ class CacheFileSettings(NamedTuple):
         return "CacheFileSettings({})".format(shown_path(self.path))
 
 
+class SharedStoreSettings(NamedTuple):
+    """The Redis through which processes share keys.
+
+    ``password`` encrypts the keys. ``auth`` is Redis's own password, if that is not in the URL. ``timeout`` is the
+    longest time of one operation, in seconds.
+    """
+
+    url: str
+    password: str
+    auth: Optional[str] = None
+    prefix: str = "managed-credentials:"
+    timeout: float = 0.2
+
+    @property
+    def address(self) -> str:
+        """The URL without user, password and parameters, as it may be shown."""
+        match = re.match(r"(?a)(\w+://)(?:[^/?#]*@)?((?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[0-9]*)?"
+                         r"|/[^?#@]+)(?:\?[^#@]*)?\Z", self.url)
+        return match.group(1) + match.group(2) if match else "(a URL of {} characters)".format(len(self.url))
+
+    def __repr__(self) -> str:
+        return "SharedStoreSettings({})".format(self.address)
+
+
 class Settings(NamedTuple):
     """What a configuration says. Times are in seconds.
 
@@ -118,6 +146,7 @@ class Settings(NamedTuple):
     replay_buffer_bytes: int = 8388608
     replay_spool_bytes: int = 1073741824
     cache_file: Optional[CacheFileSettings] = None
+    shared_store: Optional[SharedStoreSettings] = None
 
     def __repr__(self) -> str:
         regions = ", ".join(gateway.region_id for gateway in self.shared_gateways)

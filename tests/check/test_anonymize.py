@@ -72,6 +72,15 @@ def test_of_a_role_that_is_unknown(cloud, anonymously, tmp_path, flags):
 
 
 @JSON
+@pytest.mark.parametrize("keys", [
+    {"credentials_type": "credentials_uri", "credentials_uri": "http://[::1"}, {"shared_store_url": "redis://[::1"}])
+def test_of_a_url_that_is_none(cloud, anonymously, tmp_path, flags, keys):
+    shown = anonymously(cloud.write_properties(tmp_path, **keys), flags=flags)
+
+    assert re.search(r"(?:credentials_uri is no URL|shared_store_url has no valid host)", shown)
+
+
+@JSON
 def test_of_files_that_are_wrong(cloud, anonymously, client_key, tmp_path, flags):
     entry = client_key(password="wrong")
 

@@ -93,7 +93,7 @@ class TestWheel:
             return {match.group(1).lower().replace("_", "-") for match in re.finditer(
                 r"^Requires-Dist: ([\w-]+).*extra == ['\"]{}['\"]".format(extra), text, re.M)}
 
-        wanted = [required(extra) for extra in ("oss", "openapi", "oss-v2", "identities", "cli", "prometheus")]
+        wanted = [required(extra) for extra in ("oss", "openapi", "oss-v2", "identities", "cli", "prometheus", "redis")]
         assert all(wanted)
         assert required("all") == set().union(*wanted)
 

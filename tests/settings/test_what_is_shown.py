@@ -57,15 +57,18 @@ class TestWhatIsShownOfAValue:
             assert "line" in str(error) and key in str(error)
         assert SECRET not in caplog.text
 
-    @pytest.mark.parametrize("what", ["client_key", "cache_file"])
+    @pytest.mark.parametrize("what", [
+        "client_key_password", "cache_file_password", "shared_store_password", "shared_store_auth"])
     @pytest.mark.parametrize("source", ["env_variable", "file_path"])
     def test_not_a_password_in_the_place_of_its_variable_or_file(self, refused, write, what, source):
         write("", name="key.json")
-        key = "{}_password_from_{}".format(what, source)
+        key = "{}_from_{}".format(what, source)
+        others = {"client_key_password", "cache_file_password", "shared_store_password"} - {what}
 
-        message = refused(write(**dict({
-            "credentials_type": "client_key", "client_key_private_key_path": "key.json", "cache_file_path": "cache",
-            "client_key_password_from_env_variable" if what == "cache_file" else "zzz": "PATH"}, **{key: SECRET})))
+        message = refused(write(**dict(
+            {name + "_from_env_variable": "PATH" for name in others}, credentials_type="client_key",
+            client_key_private_key_path="key.json", cache_file_path="cache", shared_store_url="redis://localhost",
+            **{key: SECRET})))
 
         assert key in message and "{} characters".format(len(SECRET)) in message and "line " in message
 
