@@ -3,6 +3,7 @@
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from ..access_key import AccessKey
+from .events import Position
 
 
 class Publish(NamedTuple):
@@ -30,8 +31,60 @@ class Request(NamedTuple):
     purpose: str
 
 
+class Take(NamedTuple):
+    """Take a newer answer from the shared store, or a position in its order, and the fetch lease if it is free.
+
+    Who has the fetch lease asks Secrets Manager, for all processes that use the store.
+
+    Attributes:
+        number: identifies the operation in ``StoreEnded`` and ``GiveUp``.
+        name: the secret's name.
+        known: the position of the answer that is held; None if it has none.
+        max_age: the largest age of an answer that may serve, in seconds; negative for none.
+        lease: how long the fetch lease lasts, in seconds.
+    """
+
+    number: int
+    name: str
+    known: Optional[Position]
+    max_age: float
+    lease: float
+
+
+class Share(NamedTuple):
+    """Leave an answer in the shared store, announce it, and free the fetch lease.
+
+    Attributes:
+        number: as in ``Take``.
+        name: the secret's name.
+        key: the answer's key.
+        position: its position, which ``Take`` brought.
+    """
+
+    number: int
+    name: str
+    key: AccessKey
+    position: Position
+
+
+class Free(NamedTuple):
+    """Free the fetch lease of a secret: no answer came. ``number`` is as in ``Take``."""
+
+    number: int
+    name: str
+
+
+class Probe(NamedTuple):
+    """Try whether the shared store works again. ``number`` is as in ``Take``."""
+
+    number: int
+
+
 class GiveUp(NamedTuple):
-    """Close the socket of a request that outlived its time. If it brings an answer all the same, that is used."""
+    """Close the socket of a request, or of an operation of the shared store, that outlived its time.
+
+    If it brings an answer all the same, that is used.
+    """
 
     number: int
 
@@ -49,7 +102,8 @@ class Answer(NamedTuple):
     Attributes:
         ticket: the asker's.
         value: for a first read the key, for a renewal the ``Renewal``, for a refresh whether it read the secret.
-        error: the exception to raise instead. No other asker gets the same object.
+        error: the exception to raise instead. A refresh has one only if the secret was not read before. No other asker
+            gets the same object.
     """
 
     ticket: Any

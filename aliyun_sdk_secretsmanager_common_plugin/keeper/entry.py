@@ -1,10 +1,11 @@
 """What a keeper knows of one secret: its key, the fetch in progress, the requests under way and who waits."""
 
+import math
 import random
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..access_key import AccessKey
-from .events import Asked
+from .events import Asked, Position
 from .timing import SPREAD
 
 # This many replaced keys are remembered, to tell a key that comes back from a new one.
@@ -41,6 +42,7 @@ class SecretStats(NamedTuple):
         renewals: fetches that were made because a service rejected the key.
         rotations: new keys that replaced another.
         expires_in: seconds until the temporary key expires, negative afterwards. None if the key does not expire.
+        shared_store: what the shared store did for the secret; None if there is no such store.
     """
 
     version_id: Optional[str]
@@ -51,6 +53,7 @@ class SecretStats(NamedTuple):
     renewals: int
     rotations: int
     expires_in: Optional[float] = None
+    shared_store: Optional["SharedStoreStats"] = None
 
 
 class Read:
@@ -130,6 +133,16 @@ class Fetch:
         self.rejected = rejected
         self.ticket = ticket
         self.is_for_signing = False  # a refresh because of ``Signed``
+        # Of the shared store: whether an answer of another process will do; the operation that is waited for; when to
+        # ask again while another process has the fetch lease, and how often that was so; how often a stored answer did
+        # not end it; the position that the answer will have; and whether this process has the fetch lease.
+        self.may_share = True
+        self.operation: Optional[int] = None
+        self.look_at: Optional[float] = None
+        self.looks = 0
+        self.founds = 0
+        self.position: Optional[Position] = None
+        self.is_leased = False
         self.read = Read(began)
         self.began = began
         self.deadline = deadline
@@ -144,6 +157,10 @@ class Fetch:
         self.latest = -1  # the gateway that was asked last
         self.next_at = began  # when the next gateway is asked as well
         self.held: Optional[Tuple[int, float]] = None  # a gateway that has to wait, and until when
+
+    def is_at_store(self) -> bool:
+        """Return whether it waits for the shared store, and no gateway is asked yet."""
+        return self.operation is not None or self.look_at is not None
 
     def has_asked(self, gateway: int) -> bool:
         """Return whether this attempt waits for a gateway, or did so in vain."""
@@ -162,9 +179,83 @@ class Fetch:
             moments.append(self.held[1])
         elif self.to_ask:
             moments.append(self.next_at)
-        if self.resume_at is not None:
-            moments.append(self.resume_at)
+        moments += [moment for moment in (self.resume_at, self.look_at) if moment is not None]
         return moments
+
+
+class SharedStoreStats(NamedTuple):
+    """What the shared store did for one secret in this process. The counters never fall.
+
+    Attributes:
+        hits: fetches that found their answer in the store.
+        misses: fetches that asked Secrets Manager though the store was asked before.
+        leases: those among them that had the fetch lease.
+        waits: fetches that waited for another process, which had the fetch lease.
+        announcements: answers of other processes that were heard of.
+        ignored: stored or announced values that could not be used.
+        is_off: whether the store is not asked at present, since it failed.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    leases: int = 0
+    waits: int = 0
+    announcements: int = 0
+    ignored: int = 0
+    is_off: bool = False
+
+
+class Sharing:
+    """What a keeper knows of one secret in the shared store."""
+
+    __slots__ = ("position", "began", "is_adopted", "hits", "misses", "leases", "waits", "announcements", "ignored")
+
+    def __init__(self) -> None:
+        # Of the answer that is held: its position, if it has one, when its fetch began by the monotonic clock, and
+        # whether another process made that fetch.
+        self.position: Optional[Position] = None
+        self.began = -math.inf
+        self.is_adopted = False
+        self.count_anew()
+
+    def count_anew(self) -> None:
+        """Begin with the counters of ``SharedStoreStats`` at 0."""
+        self.hits = self.misses = self.leases = self.waits = self.announcements = self.ignored = 0
+
+    def note(self, position: Optional[Position], began: float, is_adopted: bool) -> None:
+        """Take note of where the answer that is held now comes from; the arguments are the attributes."""
+        self.position, self.began, self.is_adopted = position, began, is_adopted
+
+    def is_news(self, position: Optional[Position], began: float) -> bool:
+        """Return whether the fetch of another answer began after that of the answer that is held.
+
+        Args:
+            position: the other answer's position, None if it has none.
+            began: when its fetch began, by the monotonic clock. It decides where the positions cannot.
+        """
+        if position is not None and self.can_tell(position):
+            return position.is_after(self.position)
+        return began > self.began
+
+    def is_found_news(self, position: Position, began: float) -> bool:
+        """Return what ``is_news`` does of an answer that the store gave, which may be hostile.
+
+        Only the position is sealed. So the store can lie about the age, but not make the time of an old position later.
+
+        Args:
+            position: the answer's position.
+            began: when its fetch began, by the monotonic clock.
+        """
+        is_earlier = self.position is not None and position.time < self.position.time
+        return self.is_news(position, began) and (self.can_tell(position) or not is_earlier)
+
+    def can_tell(self, position: Position) -> bool:
+        """Return whether a position is of the same count as that of the answer that is held."""
+        return self.position is not None and self.position.generation == position.generation
+
+
+# What entries have where there is no shared store. 10,000 of them share it.
+NOT_SHARED = Sharing()
 
 
 class Entry:
@@ -176,11 +267,12 @@ class Entry:
         "has_failed", "recovery", "reads", "cool_until", "cool_delay", "cool_error", "due_monotonic", "due_time",
         "refresh_at", "may_be_earlier", "overdue_since", "spread", "refresh_failures", "retry_at", "is_heeded",
         "signed_from", "signing_delay", "is_due_for_signing", "moment", "fetches",
-        "failures", "renewals", "rotations",
+        "failures", "renewals", "rotations", "sharing",
     )
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, sharing: Sharing = NOT_SHARED) -> None:
         self.name = name
+        self.sharing = sharing
         self.moment: Optional[float] = None  # when the keeper looks at this entry next
         self.is_idle = True  # no client uses the secret
         self.is_heeded = False  # the keeper wants to know when a service accepts the key
@@ -232,6 +324,7 @@ class Entry:
         self.signing_delay = 0.0
         self.is_due_for_signing = False  # the refresh that is due
         self.fetches = self.failures = self.renewals = self.rotations = 0
+        self.sharing.count_anew()
 
     def __lt__(self, other: "Entry") -> bool:
         return self.name < other.name  # the order in the heap of entries that are due at one moment

@@ -30,7 +30,8 @@ class Asked(NamedTuple):
         name: the secret's name.
         until: the asker's deadline.
         rejected: for a renewal, the key that a service rejected.
-        delays: for a first read, the waits between its attempts, in seconds. If empty, each gateway is asked once.
+        delays: for a secret that was not read yet, the waits between attempts, in seconds. If empty, each gateway is
+            asked once.
     """
 
     ticket: Any
@@ -57,6 +58,38 @@ class Preload(NamedTuple):
     until: float
     seconds: float
     delays: Callable[[], Iterable[float]] = tuple
+
+
+class Position(NamedTuple):
+    """A position in the order that a shared store gives to the answers of Secrets Manager.
+
+    Attributes:
+        generation: which count the number is of; a store that was emptied begins another one.
+        number: a larger one was taken later.
+        time: when it was taken, in milliseconds of the store's clock.
+    """
+
+    generation: str
+    number: int
+    time: int
+
+    def is_after(self, other: "Optional[Position]") -> bool:
+        """Return whether it was taken after another position of the same count."""
+        return other is not None and self.generation == other.generation and self.number > other.number
+
+
+class Found(NamedTuple):
+    """An answer of Secrets Manager that another process left in the shared store.
+
+    Attributes:
+        key: its key.
+        position: its position in the store's order.
+        age: seconds since that process began to ask, by the store's clock.
+    """
+
+    key: AccessKey
+    position: Position
+    age: float
 
 
 class Ended(NamedTuple):
@@ -90,6 +123,38 @@ class Recovered(NamedTuple):
     name: str
     key: Optional[AccessKey]
     read: float = 0.0
+
+
+class StoreEnded(NamedTuple):
+    """An operation of the shared store ended, in time or late.
+
+    Attributes:
+        number: the operation's number.
+        found: for ``Take``, an answer that may serve.
+        position: for ``Take``, if nothing was found: the position that an answer of Secrets Manager will have.
+        is_leased: for ``Take``, whether this process is the one that is to ask Secrets Manager.
+        ignored: why a stored value could not be used; empty if there was no such value.
+        error: why the operation failed; empty if it did not.
+    """
+
+    number: int
+    found: Optional[Found] = None
+    position: Optional[Position] = None
+    is_leased: bool = False
+    ignored: str = ""
+    error: str = ""
+
+
+class Announced(NamedTuple):
+    """Another process announced an answer of Secrets Manager by the shared store.
+
+    Attributes:
+        name: the secret's name.
+        found: the answer; None if it could not be read.
+    """
+
+    name: str
+    found: Optional[Found]
 
 
 class Leased(NamedTuple):

@@ -4,7 +4,7 @@ Hedging: while a gateway is slow to answer, the next one is asked as well, and t
 """
 
 import math
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ..secrets_manager.gateways import is_identity_refused
 from .actions import GiveUp, Request
@@ -18,6 +18,7 @@ class Fetcher:
 
     Args:
         gateways: the gateways. Nothing here asks them: each only says what a request to it waits for.
+        numbers: gives each request its number; operations of the shared store get theirs from it, too.
         do: called with each action.
         ended: called with an entry whose fetch ended, and the error, or None if the fetch brought a key.
     """
@@ -25,14 +26,15 @@ class Fetcher:
     def __init__(
         self,
         gateways: Sequence[Any],
+        numbers: Iterator[int],
         do: Callable[[Any], None],
         ended: Callable[[Entry, Optional[Exception]], None],
     ) -> None:
         self._gateways = gateways
+        self._numbers = numbers
         self._do = do
         self._ended = ended
         self.sent: Dict[int, Tuple[Entry, Sent]] = {}  # the requests under way, by number
-        self._numbers = 0
         self._last_good: Optional[int] = None  # the gateway that answered a fetch last
         self._unwell: Set[int] = set()  # failed, silent or overtaken gateways, until they give a good answer
         self._seconds: Dict[int, float] = {}  # how long the last good answer of each took
@@ -63,7 +65,7 @@ class Fetcher:
             if not request.is_given_up and now >= request.expires:
                 self._give_up(entry, request, now)
         fetch = entry.fetch
-        if fetch is None:
+        if fetch is None or fetch.is_at_store():
             return
         if fetch.resume_at is not None:
             if now >= fetch.resume_at:
@@ -180,8 +182,7 @@ class Fetcher:
         if is_first:
             fetch.next_at = now + min(HEDGE, remaining / (1 + len(fetch.to_ask)))
         if request is None:
-            self._numbers += 1
-            request = Sent(self._numbers, gateway, fetch, now, fetch.deadline + GRACE)
+            request = Sent(next(self._numbers), gateway, fetch, now, fetch.deadline + GRACE)
             entry.requests += (request,)
             self.sent[request.number] = entry, request
             self._do(Request(request.number, entry.name, gateway, max(share, LEAST_SHARE), fetch.purpose))

@@ -7,7 +7,9 @@ methods that say "any thread" may be called meanwhile. ``docs/architecture.rst``
 
 import collections
 import heapq
+import itertools
 import logging
+import math
 from typing import Any, Callable, Counter, Deque, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
@@ -17,11 +19,12 @@ from ..exceptions import ConfigurationError, ManagedCredentialsError
 from ..secrecy import log_fields
 from . import events, timing
 from .actions import Answer, Heed, HeedSigned, Log, Publish, Recover, Stored, Tell
-from .entry import Entry, Fetch, Read, Recovery, Renewal, SecretStats, equal_jitter, spread_evenly
+from .entry import Entry, Fetch, Read, Recovery, Renewal, SecretStats, Sent, Sharing, equal_jitter, spread_evenly
 from .events import FIRST_READ, REFRESH, RENEWAL, Asked, Now
 from .fetching import Fetcher
 from .outcomes import is_outage, is_throttling, no_answer, one_of_its_own
 from .refreshing import age, is_backing_off, is_overdue, next_refresh
+from .sharing import Sharer
 
 # More looks at entries than this in one event are a fault of this module.
 MOST_LOOKS = 1000
@@ -38,6 +41,7 @@ class Keeper:
         can_recover: whether the program has a store that can be asked for a key when no gateway answers a first read.
         secret_names: secrets that stay in use as long as there is any client.
         provider_refresh_interval: seconds between reads of a secret whose signers do not renew it.
+        store_timeout: seconds that an operation of the shared store may take; None if there is no such store.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Keeper:
         can_recover: bool = False,
         secret_names: Sequence[str] = (),
         provider_refresh_interval: float = 60.0,
+        store_timeout: Optional[float] = None,
     ) -> None:
         self._gateways = gateways
         self._refresh_interval = refresh_interval
@@ -60,7 +65,9 @@ class Keeper:
         self._uses: Counter[str] = collections.Counter()  # how many clients each secret has
         self._now = Now(0.0, 0.0)
         self._actions: List[Any] = []
-        self._fetcher = Fetcher(gateways, self._do, self._fetch_ended)
+        numbers = itertools.count(1)
+        self._fetcher = Fetcher(gateways, numbers, self._do, self._fetch_ended)
+        self._store_timeout = store_timeout
         self._preloads: Set[_RunningPreload] = set()  # those that may ask for their next secrets
         self._refreshing: Set[str] = set()  # the secrets that the schedule refreshes now
         self._due_refreshes: Dict[str, Entry] = collections.OrderedDict()  # those that wait for their turn
@@ -79,6 +86,12 @@ class Keeper:
             events.Ticked: lambda event: None,
             events.Forked: self._forked,
         }
+        self._sharer: Optional[Sharer] = None
+        if store_timeout is not None:
+            self._sharer = sharer = Sharer(
+                store_timeout, refresh_interval, numbers, self._do, self._fetcher.begin, self._adopt)
+            self._handlers[events.StoreEnded] = lambda event: self._store_ended(sharer, event)
+            self._handlers[events.Announced] = lambda event: self._announced(sharer, event)
         self.is_amid = False  # whether ``handle`` is running: a child that is forked meanwhile cannot go on from there
 
     def handle(self, event: Any, now: Now) -> List[Any]:
@@ -97,6 +110,7 @@ class Keeper:
         self._actions = actions
         self._note_clocks(now)
         self._handlers[type(event)](event)
+        self._look_at_store(now.monotonic)
         looks = MOST_LOOKS + len(self._heap)
         while self._preloads or self._heap and self._heap[0][0] <= now.monotonic:
             if self._preloads:
@@ -124,8 +138,10 @@ class Keeper:
         """Return when ``Ticked`` is to come at the latest, by the monotonic clock; None if nothing is planned."""
         while self._heap and self._heap[0][1].moment != self._heap[0][0]:
             heapq.heappop(self._heap)
-        # Soon enough to see that a clock jumped.
-        return min(self._heap[0][0], self._now.monotonic + timing.LONGEST_SLEEP) if self._heap else None
+        moment = math.inf if self._sharer is None else self._sharer.wake_at(bool(self._heap))
+        if self._heap:  # soon enough to see that a clock jumped
+            moment = min(moment, self._heap[0][0], self._now.monotonic + timing.LONGEST_SLEEP)
+        return None if moment == math.inf else moment
 
     def stats(self, now: Now) -> Dict[str, SecretStats]:
         """Return the statistics of each secret. Any thread may call this."""
@@ -139,6 +155,7 @@ class Keeper:
                 entry.renewals,
                 entry.rotations,
                 _expires_in(entry, now),
+                None if self._sharer is None else self._sharer.stats(entry),
             )
             for name, entry in list(self._entries.items())
         }
@@ -174,7 +191,7 @@ class Keeper:
         """Return a new keeper that knows only the clients and the keys that readers were given."""
         keeper = Keeper(
             self._gateways, self._refresh_interval, self._renew_timeout, self._can_recover, tuple(self._secret_names),
-            self._provider_refresh_interval)
+            self._provider_refresh_interval, self._store_timeout)
         for client, name in list(self._clients.items()):
             keeper._leased(events.Leased(client, name))
         for name, key in published.items():
@@ -222,21 +239,78 @@ class Keeper:
             return  # the parent process sent it
         entry, request = sent
         if event.key is not None:
-            if request.number >= entry.number:
+            if self._is_latest(entry, request):
                 entry.refresh_at, entry.may_be_earlier = event.refresh_at, event.may_be_earlier
-            is_stored = self._store(entry, event.key, request.number, request.fetch.read)
-            if is_stored and request.fetch is not entry.fetch:
-                self._end_if_fulfilled(entry)
+                entry.number = request.number
+                self._store(entry, event.key, request.fetch.read)
+                if self._sharer is not None:
+                    entry.sharing.note(request.fetch.position, request.began, False)
+                    self._sharer.share(entry, request, event.key, self._now.monotonic)
+                if request.fetch is not entry.fetch:
+                    self._end_if_fulfilled(entry)
         else:
             self._log(logging.DEBUG, "secret %r: %r failed: %s", entry.name, self._gateways[request.gateway],
                       event.error, error=event.error)
         self._fetcher.request_ended(entry, request, event.error, self._now.monotonic)
         self._settle(entry)
 
+    def _is_latest(self, entry: Entry, request: Sent) -> bool:
+        """Return whether no answer was stored whose fetch began later than a request."""
+        sharing = entry.sharing
+        return request.number >= entry.number and (
+            not sharing.is_adopted or sharing.is_news(request.fetch.position, request.began))
+
+    def _store_ended(self, sharer: Sharer, event: events.StoreEnded) -> None:
+        entry = sharer.ended(event, self._now.monotonic)
+        if entry is not None:
+            self._settle(entry)
+
+    def _announced(self, sharer: Sharer, event: events.Announced) -> None:
+        entry = self._entries.get(event.name)
+        if entry is not None:
+            now = self._now.monotonic
+            is_to_be_read = sharer.announced(entry, event.found, now)
+            if is_to_be_read and entry.key is not None and not entry.is_idle:
+                delay = spread_evenly(*timing.ROTATION_SPREAD)  # a whole fleet hears this at once
+                if entry.due_monotonic is None or entry.due_monotonic > now + delay:
+                    self._set_due_in(entry, delay)
+            self._settle(entry)
+
+    def _adopt(self, entry: Entry, key: AccessKey, position: events.Position, began: float, age: float) -> None:
+        """Take an answer that another process got; end the fetch in progress if it needs nothing else.
+
+        Args:
+            entry: the secret's entry.
+            key: the answer's key.
+            position: its position in the shared store.
+            began: when the other process began to ask, by the monotonic clock of this one.
+            age: seconds since then, by the store's clock.
+        """
+        fetch = entry.fetch
+        self._store(entry, key, None if fetch is None else fetch.read, age=age)
+        entry.sharing.note(position, began, True)
+        if fetch is None:
+            return
+        # Not twice in a row: then Secrets Manager itself is asked, since the other process may ask another region.
+        is_as_before = (
+            fetch.purpose == RENEWAL and key == fetch.rejected and began > fetch.began and not entry.cool_delay)
+        if is_as_before or fetch.purpose == REFRESH and fetch.may_share:
+            self._fetch_ended(entry, None)
+        else:
+            self._end_if_fulfilled(entry)
+
+    def _look_at_store(self, now: float) -> None:
+        """Do what is due for the shared store."""
+        if self._sharer is not None:
+            for entry in self._sharer.look(now):
+                self._settle(entry)
+            if self._heap:  # else nothing is in use
+                self._sharer.probe(now)
+
     def _recovered(self, event: events.Recovered) -> None:
         entry = self._entry(event.name)
         if event.key is not None and entry.key is None:
-            self._store(entry, event.key, entry.number, None, event)
+            self._store(entry, event.key, None, event)
             self._end_if_fulfilled(entry)
         self._end_recovery(entry)
         self._settle(entry)
@@ -286,6 +360,8 @@ class Keeper:
 
     def _forked(self, event: events.Forked) -> None:
         self._fetcher.sent.clear()
+        if self._sharer is not None:
+            self._sharer.forget(self._now.monotonic)
         self._refreshing.clear()
         self._due_refreshes.clear()
         self._heap.clear()
@@ -371,29 +447,43 @@ class Keeper:
         entry.asks = tuple(ask for ask in entry.asks if ask.purpose == FIRST_READ)
 
     def _begin_refresh(self, entry: Entry, ask: Asked) -> None:
-        """Begin the refresh that somebody asked for, unless another fetch is in progress or the floor is reached."""
-        if entry.key is None:
-            self._answer(ask.ticket, False)
-            return
-        self._use(entry)
-        now = self._now.monotonic
-        if entry.fetch is not None or self._is_floored(entry):
-            self._set_due_in(entry, timing.FIRST_REFRESH_DELAY)
+        """Begin the refresh that somebody asked for, unless another fetch is in progress or the floor is reached.
+
+        A secret that was not read yet has the time and the attempts of a first read, but the program's store, which may
+        be behind Secrets Manager, is no answer. A refresh does not put a secret into use.
+        """
+        now, is_read = self._now.monotonic, entry.key is not None
+        failure = None if is_read else self._failure_of_first_read(entry)
+        if failure is not None:
+            self._answer(ask.ticket, False, one_of_its_own(failure))
+        elif entry.fetch is not None or self._is_floored(entry):
+            if is_read and not entry.is_idle:
+                self._set_due_in(entry, timing.FIRST_REFRESH_DELAY)
             self._answer(ask.ticket, False)
         else:
-            self._begin(entry, Fetch(
-                REFRESH, None, now, min(ask.until, now + self._renew_timeout), ticket=ask.ticket))
+            deadline = min(ask.until, now + self._renew_timeout) if is_read else ask.until
+            fetch = Fetch(REFRESH, None, now, deadline, () if is_read else ask.delays, ask.ticket)
+            fetch.may_share = False  # who asks for a refresh knows of something new
+            self._begin(entry, fetch)
+
+    def _failure_of_first_read(self, entry: Entry) -> Optional[Exception]:
+        """Return why a secret that was not read yet is not read again now; None if it may be."""
+        if entry.recovery is not None:
+            return entry.recovery.failure
+        return entry.cool_error if self._now.monotonic < entry.cool_until else None
 
     def _begin(self, entry: Entry, fetch: Fetch) -> None:
         entry.fetch = fetch
         entry.reads += (fetch.read,)
         self._log(logging.DEBUG, "secret %r: fetch begins (%s), %.1f s at most", entry.name, fetch.purpose,
                   fetch.deadline - fetch.began)
-        if self._gateways:
-            self._fetcher.begin(entry, fetch, self._now.monotonic)
-        else:
+        if not self._gateways:
             self._fetch_ended(entry, ConfigurationError(
                 "the settings name no gateway of Secrets Manager; set cache_client_region_id"))
+        elif self._sharer is not None:
+            self._sharer.begin(entry, fetch, self._now.monotonic)
+        else:
+            self._fetcher.begin(entry, fetch, self._now.monotonic)
 
     def _fetch_ended(self, entry: Entry, error: Optional[Exception]) -> None:
         fetch, entry.fetch = entry.fetch, None
@@ -402,6 +492,8 @@ class Keeper:
         entry.fetches += 1
         entry.failures += error is not None
         entry.renewals += fetch.purpose == RENEWAL
+        if self._sharer is not None:
+            self._sharer.fetch_ended(entry, fetch, self._now.monotonic)
         self._log(logging.DEBUG, "secret %r: fetch ends (%s), %s after %.3f s", entry.name, fetch.purpose,
                   "answered" if error is None else "failed", self._now.monotonic - fetch.began)
         if fetch.purpose == REFRESH:
@@ -440,11 +532,15 @@ class Keeper:
             self._start_cool_down(entry, recovery.began, recovery.failure)
 
     def _refresh_ended(self, entry: Entry, fetch: Fetch, error: Optional[Exception]) -> None:
+        raised = None
         if error is None:
             self._end_cool_down(entry)
+        elif entry.key is None:
+            self._first_read_failed(entry, fetch, error)
+            raised = one_of_its_own(error)
         else:
             self._back_off(entry, error, fetch.is_for_signing)
-        self._answer(fetch.ticket, error is None)
+        self._answer(fetch.ticket, error is None, raised)
         self._refreshing.discard(entry.name)
 
     def _back_off(self, entry: Entry, error: Exception, is_for_signing: bool = False) -> None:
@@ -468,13 +564,19 @@ class Keeper:
         self,
         entry: Entry,
         key: AccessKey,
-        number: int,
         read: Optional[Read],
         recovered: Optional[events.Recovered] = None,
-    ) -> bool:
-        """Store the answer to a request, unless that to a later one was stored; return whether it was."""
-        if number < entry.number:
-            return False
+        age: Optional[float] = None,
+    ) -> None:
+        """Store an answer.
+
+        Args:
+            entry: the secret's entry.
+            key: the answer's key.
+            read: the read that brought it, None if it was none.
+            recovered: the answer of the program's store, if it is that.
+            age: its age in seconds, if the shared store has it from another process.
+        """
         now, former = self._now, entry.key
         is_new = key != former
         if is_new:
@@ -483,10 +585,9 @@ class Keeper:
             entry.replace_key(key, now.monotonic)
             entry.version_time = now.time
             self._end_cool_down(entry)
-        entry.number = number
         entry.note_answer(key)
-        entry.read_monotonic = now.monotonic
-        entry.read_time = now.time if recovered is None else recovered.read
+        entry.read_monotonic = now.monotonic - (age or 0.0)
+        entry.read_time = now.time - (age or 0.0) if recovered is None else recovered.read
         entry.spread = timing.SPREAD_AFTER_FAILURE if entry.has_failed or entry.is_recovered else timing.SPREAD
         entry.is_recovered = recovered is not None
         entry.refresh_failures = int(entry.is_recovered)
@@ -502,12 +603,13 @@ class Keeper:
             self._do(Publish(entry.name, entry.key))
             self._schedule(entry)
         if is_new:
-            self._log(logging.INFO, "secret %r: %s %r", entry.name, "recovered" if entry.is_recovered else
-                      "read" if former is None else "rotated to", key, key=key)
+            self._log(
+                logging.INFO, "secret %r: %s %r%s", entry.name,
+                "recovered" if entry.is_recovered else "read" if former is None else "rotated to", key,
+                "" if age is None else ", from the shared store", key=key)
             self._do(Tell(entry.name, key, entry.is_recovered))
         if recovered is None:
             self._do(Stored(entry.name))
-        return True
 
     def _is_floored(self, entry: Entry) -> bool:
         self._forget_old_reads(entry)
@@ -600,6 +702,8 @@ class Keeper:
     def _look_at(self, entry: Entry) -> None:
         """Do what is due for an entry."""
         now = self._now.monotonic
+        if self._sharer is not None:
+            self._sharer.advance(entry, now)
         self._fetcher.advance(entry, now)
         if entry.recovery is not None and now >= entry.recovery.until:
             self._end_recovery(entry)
@@ -659,18 +763,23 @@ class Keeper:
         ahead = now.time - now.monotonic
         has_jumped = self._ahead is None or abs(ahead - self._ahead) > timing.CLOCK_JUMP
         if has_jumped or len(self._heap) > 2 * len(self._entries) + 64:
-            self._ahead = ahead if has_jumped else self._ahead
-            self._heap = []
-            for entry in self._entries.values():
-                entry.moment = moment = self._next_look(entry)
+            self._ahead = ahead = ahead if has_jumped or self._ahead is None else self._ahead
+            self._heap = heap = []
+            for entry in self._entries.values():  # without a call for each of maybe 10,000
+                due, by_wall_clock = entry.due_monotonic, entry.due_time - ahead
+                if due is None or entry.key is None or entry.asks or entry.fetch or entry.requests or entry.recovery:
+                    moment = self._next_look(entry)
+                else:
+                    moment = by_wall_clock if by_wall_clock < due else due
+                entry.moment = moment
                 if moment is not None:
-                    self._heap.append((moment, entry))
+                    heap.append((moment, entry))
             heapq.heapify(self._heap)
 
     def _entry(self, name: str) -> Entry:
         entry = self._entries.get(name)
         if entry is None:
-            entry = self._entries[name] = Entry(name)
+            entry = self._entries[name] = Entry(name) if self._sharer is None else Entry(name, Sharing())
         return entry
 
     def _log(self, level: int, message: str, name: str, *args: Any, key: Any = None, error: Any = None) -> None:

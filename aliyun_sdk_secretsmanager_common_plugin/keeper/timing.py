@@ -68,3 +68,31 @@ CONCURRENT_PRELOADS = 8
 # than CLOCK_JUMP is no jump.
 LONGEST_SLEEP = 60.0
 CLOCK_JUMP = 1.0
+
+# -- The shared store --------------------------------------------------------------------------------------------------
+
+# Who has the fetch lease may ask Secrets Manager for this share of the fetch's time, and no longer than LONGEST_LEASE:
+# if its holder dies, another process takes over then. The others wait a little longer than that before they ask by
+# themselves.
+LEASE_SHARE = 0.5
+LONGEST_LEASE = 1.0
+WAIT_SHARE = 0.6
+# An operation of the store takes at most this share of its fetch's time.
+OPERATION_SHARE = 0.25
+# So many stored answers that do not end a fetch are looked at. Then it goes on without the store.
+MOST_FOUNDS = 4
+# While another process has it, the store is asked again after these delays, before jitter. Usually an announcement
+# comes earlier.
+FIRST_LOOK_DELAY = 0.05
+LONGEST_LOOK_DELAY = 0.4
+# The time limit of an operation is counted in so many slices. A slice that ends late by more than LATE of its length
+# does not count, since this process did not run meanwhile: then it is not the store that is slow. Whatever happens, an
+# operation ends after MOST_STRETCH times its limit.
+SLICES = 4
+LATE = 0.2
+MOST_STRETCH = 5
+# A store that failed is left alone for the first pause. The pause doubles up to the longest.
+FIRST_STORE_PAUSE = 1.0
+LONGEST_STORE_PAUSE = 30.0
+# The log warns of the store at most once in this time, and of values that cannot be used, too.
+WARNING_PERIOD = 60.0

@@ -9,7 +9,7 @@ import tracemalloc
 import uuid
 
 import pytest
-from aliyunsdkcore.acs_exception.exceptions import ServerException
+from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
 from aliyun_sdk_secretsmanager_common_plugin.access_key import parse_secret
 from aliyun_sdk_secretsmanager_common_plugin.keeper import FIRST_READ, REFRESH, RENEWAL, Keeper, Now
@@ -19,7 +19,7 @@ from aliyun_sdk_secretsmanager_testing.access_key import new_access_key
 
 from .. import secrecy_watch
 from ..common.fakes import key
-from .world import NAME, NEVER, NO_CONNECTION, THROTTLED, World
+from .world import NAME, NEVER, NO_CONNECTION, THROTTLED, After, World
 
 A, B = key("A"), key("B")
 FORBIDDEN = ServerException("Forbidden.KMS", "not allowed", 403, "request-1")
@@ -217,27 +217,22 @@ class TestByHand:
         assert due_in(world) == 2.0
         assert len(world.requests) == 2
 
-    def test_of_a_secret_that_was_never_read_does_nothing(self, world):
+    def test_of_a_secret_that_nobody_uses_any_more_reads_it_and_does_not_put_it_into_use(self, world):
         world.close()
-
-        assert world.refresh(name="never read") is False
-        assert len(world.requests) == 1
-        assert world.keeper.wake_at() is None
-        assert world.known_names() == [NAME]
-
-    def test_of_a_secret_that_nobody_uses_any_more_reads_it_for_who_asks(self, world):
-        world.close()
+        world.gateways[0].answer = B
 
         assert world.refresh() is True
-        assert not world.is_idle(NAME)
+        assert world.is_idle(NAME) and world.keys == {}
+        assert world.keeper.wake_at() is None
+        assert world.ask(FIRST_READ).result() is B
 
-    def test_of_a_secret_that_could_not_be_read_yet_does_nothing(self):
-        world = World(FORBIDDEN)
-        with pytest.raises(ServerException):
-            world.read()
+    def test_of_a_secret_that_nobody_uses_and_that_is_being_read_plans_nothing(self, world):
+        world.close()
+        world.gateways[0].answer = NEVER
+        world.ask(REFRESH)
 
-        assert world.refresh() is False
-        assert len(world.requests) == 1
+        assert world.ask(REFRESH).result() is False
+        assert due_in(world) is None
 
     @pytest.mark.parametrize("outcome", ["read", "failed", "in progress", "nobody's"])
     def test_needs_nobody_who_waits(self, world, longest_jitter, outcome):
@@ -247,7 +242,8 @@ class TestByHand:
         for _ in range(2):
             world.handle(told.Asked(None, REFRESH, NAME, world.monotonic + 10.0))
 
-        assert world.keys.get(NAME) is {"read": B, "nobody's": B}.get(outcome, A)
+        assert world.keeper.key(NAME) is {"read": B, "nobody's": B}.get(outcome, A)
+        assert (NAME in world.keys) is (outcome != "nobody's")
 
     def test_leaves_the_turns_of_the_schedule_as_they_are(self, longest_jitter):
         """A secret that waits for its turn is refreshed by hand; the secrets after it have their turn all the same."""
@@ -266,6 +262,100 @@ class TestByHand:
 
         refreshed = collections.Counter(request.name for request in world.requests[9:])
         assert refreshed == dict.fromkeys(names, 1)
+
+
+class TestByHandOfASecretThatWasNotReadYet:
+    @pytest.fixture
+    def unread(self):
+        return World(A)
+
+    def test_reads_it_once_and_does_not_put_it_into_use(self, unread):
+        assert unread.refresh() is True
+        assert unread.keys == {} and [told.key for told in unread.told] == [A]
+        assert unread.keeper.wake_at() is None
+        assert unread.ask(FIRST_READ).result() is A
+        assert len(unread.requests) == 1
+
+    def test_has_the_time_and_the_attempts_of_a_first_read(self, unread, longest_jitter):
+        answers = [NO_CONNECTION, NO_CONNECTION, After(3.0, A)]
+        unread.gateways[0].answer = lambda request: answers.pop(0)
+
+        asker = unread.ask(REFRESH, 10.0, delays=(0.5, 1.0))
+
+        assert unread.wait_for(asker) is True
+        assert asker.took == 4.5
+
+    def test_raises_why_it_cannot_be_read_and_so_do_those_who_ask_in_the_cool_down(self, unread):
+        unread.gateways[0].answer = FORBIDDEN
+
+        askers = [unread.ask(purpose) for purpose in (REFRESH, FIRST_READ, REFRESH, REFRESH)]
+
+        for asker in askers:
+            with pytest.raises(ServerException, match="not allowed"):
+                asker.result()
+        assert len({id(FORBIDDEN)} | {id(asker.answers[0].error) for asker in askers}) == 5
+        assert len(unread.requests) == 1
+        unread.pass_time(0.5)
+        assert len(unread.requests) == 1
+        unread.gateways[0].answer = A
+        assert unread.refresh() is True
+
+    def test_is_over_at_the_deadline_of_who_asks(self, unread):
+        unread.gateways[0].answer = NEVER
+        asker = unread.ask(REFRESH, 5.0)
+
+        with pytest.raises(ClientException, match="no answer within 5.0 s"):
+            unread.wait_for(asker)
+        assert asker.took == 5.0
+
+    def test_does_not_wait_for_a_first_read_in_progress(self, unread):
+        unread.gateways[0].answer = NEVER
+        unread.ask(FIRST_READ)
+
+        assert unread.ask(REFRESH).result() is False
+        assert due_in(unread) is None
+        assert len(unread.requests) == 1
+
+    def test_serves_first_reads_that_join_it_and_put_the_secret_into_use(self, unread):
+        unread.gateways[0].answer = NEVER
+        asker, joiner = unread.ask(REFRESH), unread.ask(FIRST_READ)
+        unread.end(unread.requests[0].number, A)
+
+        assert (asker.result(), joiner.result()) == (True, A)
+        assert unread.keys == {NAME: A}
+        assert due_in(unread) is not None
+
+
+class TestByHandOfASecretThatWasNotReadYetWithAStoreOfTheProgram:
+    @pytest.fixture
+    def unread(self):
+        world = World(NO_CONNECTION, can_recover=True)
+        world.kept[NAME] = (A, 0.0)
+        return world
+
+    def test_raises_though_the_store_has_a_key_which_serves_first_reads(self, unread):
+        with pytest.raises(ClientException, match="no connection"):
+            unread.refresh()
+
+        assert unread.ask(FIRST_READ).result() is A
+        assert len(unread.requests) == 1
+
+    def test_serves_first_reads_that_joined_it_from_the_store(self, unread):
+        unread.gateways[0].answer = NEVER
+        asker, joiner = unread.ask(REFRESH), unread.ask(FIRST_READ)
+        unread.end(unread.requests[0].number, NO_CONNECTION)
+
+        with pytest.raises(ClientException, match="no connection"):
+            asker.result()
+        assert unread.wait_for(joiner) is A
+
+    def test_raises_at_once_while_the_store_is_asked(self, unread):
+        del unread.kept[NAME]
+        unread.ask(FIRST_READ)
+
+        with pytest.raises(ClientException, match="no connection"):
+            unread.ask(REFRESH).result()
+        assert len(unread.requests) == 1
 
 
 class TestFewAtATime:

@@ -392,11 +392,11 @@ class Watch(World):
         assert not is_late, "{}: a fetch goes on after its deadline".format(name)
         is_answered = promised.number > fetch.number or promised.key != fetch.was
         assert failed or is_answered, "{}: a fetch ends without an answer".format(name)
-        if purpose == REFRESH:
+        if failed and promised.key is None or purpose == RENEWAL and promised.key == fetch.rejected:
+            promised.in_vain = fetch, failed
+        elif purpose == REFRESH:
             if not failed:
                 promised.end_cool_down()
             elif not fetch.is_for_signing:
                 promised.failures += 1
                 promised.failed = (self.monotonic, self.time)
-        elif purpose == RENEWAL and promised.key == fetch.rejected or failed and promised.key is None:
-            promised.in_vain = fetch, failed

@@ -17,6 +17,8 @@ from aliyun_sdk_secretsmanager_common_plugin.keeper import events as told
 from aliyun_sdk_secretsmanager_common_plugin.keeper.timing import FIRST_READ_DELAYS
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.gateways import UnreadableAnswer, UntrustedGateway
 
+from .store import Store
+
 NAME = "app/key"
 # The "answer" of a gateway that hangs. ``World.end`` may end its requests later.
 NEVER = object()
@@ -130,18 +132,22 @@ class World:
         signed_from: by name, from when on it wants ``Signed``.
         recoveries: what the program's store was asked. It answers at once for the names in ``kept``.
         kept: by name, a stored key and when it was read; None if the store has nothing.
+        shared_store: the shared store, None if there is none.
+        operations: what it was asked, in order.
         lines: the log, as it would be written.
     """
 
     keeper_class = Keeper
 
     def __init__(self, *answers, refresh_interval=3600.0, renew_timeout=2.0, can_recover=False, secret_names=(),
-                 provider_refresh_interval=60.0):
+                 provider_refresh_interval=60.0, store_timeout=None):
         self.monotonic = 5000.0
         self.time = 1700000000.0
         self.gateways = [Gateway("r" + str(at), answer) for at, answer in enumerate(answers, 1)]
         self.keeper = self.keeper_class(self.gateways, refresh_interval, renew_timeout, can_recover, secret_names,
-                                         provider_refresh_interval)
+                                         provider_refresh_interval, store_timeout)
+        self.shared_store = None if store_timeout is None else Store(lambda: self.time)
+        self.operations = []
         self.keys = {}
         self.requests = []
         self.under_way = {}
@@ -360,6 +366,24 @@ class World:
     def _give_up(self, action):
         self.given_up.append(action.number)
 
+    def _operate(self, action):
+        self.operations.append(action)
+        if self.shared_store.mode == "fails":
+            self._come(0.0, told.StoreEnded(action.number, error="of the test"))
+        elif self.shared_store.mode == "works":
+            self._come(0.0, self.operated(action))
+
+    def operated(self, action):
+        """Carry out an operation of the shared store; return the event."""
+        kind = type(action)
+        if kind is does.Take:
+            return self.shared_store.take(action)
+        if kind is does.Share:
+            self.shared_store.share(action)
+        elif kind is does.Free:
+            self.shared_store.free(action)
+        return told.StoreEnded(action.number)
+
     def _tell(self, action):
         self.told.append(action)
 
@@ -371,6 +395,10 @@ class World:
         does.Request: "_request",
         does.GiveUp: "_give_up",
         does.Recover: "_recover",
+        does.Take: "_operate",
+        does.Share: "_operate",
+        does.Free: "_operate",
+        does.Probe: "_operate",
         does.Answer: "_answer",
         does.Tell: "_tell",
         does.Stored: "_stored",
