@@ -6,9 +6,10 @@ from .access_key import AccessKey
 from .ak_expire_handler import AKExpireHandler
 from .default_ak_expire_handler import DefaultAKExpireHandler
 from .exceptions import ConfigurationError, ManagedCredentialsError, ReplayError, SecretFormatError
-from .keeper import SecretStats
+from .keeper import SecretStats, SharedStoreStats
 from .lease import Lease
 from .managed_credentials import ManagedCredentials
+from .rotation_events import handle_rotation_event
 from .settings import ConfigLoader
 from .sockets import fresh_sockets
 from .version import __version__
@@ -25,8 +26,10 @@ __all__ = [
     "ReplayError",
     "SecretFormatError",
     "SecretStats",
+    "SharedStoreStats",
     "__version__",
     "fresh_sockets",
+    "handle_rotation_event",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,6 +1,7 @@
 """The facade that plugins and programs use: one configuration, its secrets, and the leases of its clients."""
 
 import contextlib
+import functools
 import importlib
 import itertools
 import os
@@ -24,7 +25,7 @@ from .secrecy import log_fields, logger_of
 from .secret_info import answer_of
 from .secrets_manager import Connections, gateway_classes
 from .secrets_manager.gateways import Gateway, HttpsGateway, is_proxy_named
-from .settings import ConfigLoader, Settings, load_settings
+from .settings import ConfigLoader, Settings, SharedStoreSettings, load_settings
 
 if TYPE_CHECKING:
     from .stores.cache_file import CacheFile
@@ -87,13 +88,15 @@ class ManagedCredentials:
         self._recoveries = [each for each in (recovery, self._cache_file) if each is not None]
         gateways: Sequence[Any] = [_HandedInFetch(fetch)] if fetch is not None else _gateways(
             settings, identity, secrets_client)
+        shared = settings.shared_store if fetch is None else None
+        store, listener = (None, None) if shared is None else shared_store(shared, settings.refresh_interval)
         keeper = Keeper(
             gateways, settings.refresh_interval, settings.renew_timeout, bool(self._recoveries), settings.secret_names,
-            settings.provider_refresh_interval)
+            settings.provider_refresh_interval, None if shared is None else shared.timeout)
         can_keep = any(hasattr(each, "keep_secret") for each in self._recoveries)
         backends = Backends(
             gateways, self._read, self._recover if self._recoveries else None, self._keep if can_keep else None,
-            self._cache_file)
+            self._cache_file, store, listener)
         self._account = Account(
             self._runtime, keeper, backends, settings.fetch_timeout, settings.renew_timeout, self._delays)
         self._runtime.add(self._account)
@@ -210,7 +213,9 @@ class ManagedCredentials:
         return (await self._account.renew_async(secret_name, rejected)).key
 
     def refresh(self, secret_name: str) -> bool:
-        """Read a secret again now. If that fails, the key stays, the failure is logged, and another attempt follows.
+        """Read a secret from Secrets Manager now, whether it was read before or not.
+
+        If that fails, the key that is held stays, the failure is logged, and another attempt follows.
 
         Returns:
             Whether the secret was read. False, too, if another thread is reading it.
@@ -218,7 +223,6 @@ class ManagedCredentials:
         Raises:
             ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
         """
-        self._account.get(secret_name)
         return self._account.refresh(secret_name)
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -424,6 +428,24 @@ def _cache_file(settings: Settings, clock: Clock) -> "Optional[CacheFile]":
     from .stores.cache_file import CacheFile
 
     return CacheFile(settings.cache_file, clock)
+
+
+def shared_store(settings: SharedStoreSettings, refresh_interval: float) -> Tuple[Any, Any]:
+    """Return the shared store, and what makes its listener. The arguments are those of ``RedisStore``.
+
+    Raises:
+        ConfigurationError: redis-py is not installed.
+    """
+    with runtime.process.importing():
+        try:
+            from .stores.listener import Listener
+            from .stores.redis_store import RedisStore
+        except ImportError as error:
+            raise ConfigurationError(
+                'shared_store_url needs the extra "redis": pip install '
+                '"aliyun-sdk-managed-credentials-providers[redis]" ({})'.format(error)) from None
+    store = RedisStore(settings, refresh_interval)
+    return store, functools.partial(Listener, store)
 
 
 def _gateways(settings: Settings, identity: Any, secrets_client: Any) -> Sequence[Gateway]:

@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import shutil
 import signal
 import sys
 import threading
@@ -145,6 +146,18 @@ def call(cloud):
         return client.do_action_with_exception(request)
 
     return do
+
+
+@pytest.fixture
+def redis_server():
+    """A real Redis, empty."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("needs redis-server: nox -s redis")
+    from tests.redis_server import RedisServer
+
+    server = RedisServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture

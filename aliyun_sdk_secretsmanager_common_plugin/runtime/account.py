@@ -12,14 +12,41 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 from ..access_key import AccessKey, check_secret_name
 from ..exceptions import ManagedCredentialsError
 from ..keeper import FIRST_READ, REFRESH, RENEWAL, Keeper, Renewal, SecretStats
-from ..keeper.actions import Answer, GiveUp, Heed, HeedSigned, Log, Publish, Recover, Request, Stored, Tell
-from ..keeper.events import Accepted, Asked, Closed, Ended, Forked, Leased, Preload, Recovered, Released, Signed
+from ..keeper.actions import (
+    Answer,
+    Free,
+    GiveUp,
+    Heed,
+    HeedSigned,
+    Log,
+    Probe,
+    Publish,
+    Recover,
+    Request,
+    Share,
+    Stored,
+    Take,
+    Tell,
+)
+from ..keeper.events import (
+    Accepted,
+    Asked,
+    Closed,
+    Ended,
+    Forked,
+    Leased,
+    Preload,
+    Recovered,
+    Released,
+    Signed,
+    StoreEnded,
+)
 from ..keeper.outcomes import no_answer, one_of_its_own
 from ..secrecy import log_fields
 from ..secrets_manager import Connections
 from .executors import Callback, SerialExecutor
 from .owner import Runtime, logger
-from .tickets import Outcome, TaskTicket, Ticket
+from .tickets import Latch, Outcome, TaskTicket, Ticket
 from .workers import Job
 
 Subscriber = Callable[[str, AccessKey], None]
@@ -40,6 +67,9 @@ class Backends(NamedTuple):
         recover: (name, failure) -> a ``Recovered``; None where nothing is kept.
         keep: (name, key) -> None, called with each new key of Secrets Manager; None where nothing is kept.
         cache_file: catches up after each answer, and is told of forks; None if there is none.
+        shared_store: the shared store; None if there is none.
+        listener: (heard) -> a ``Listener``, which calls ``heard`` with each ``Announced``; None if there is no
+            shared store.
     """
 
     gateways: Sequence[Any]
@@ -47,6 +77,8 @@ class Backends(NamedTuple):
     recover: Optional[Callable[[str, Exception], Recovered]]
     keep: Optional[Callable[[str, AccessKey], Any]]
     cache_file: Any
+    shared_store: Any = None
+    listener: Any = None
 
 
 class Client(weakref.ref):  # type: ignore[type-arg]
@@ -113,8 +145,11 @@ class Account:
         self._subscribers: List[Tuple[Subscriber, SerialExecutor]] = []
         self._recovery_executor = SerialExecutor("managed-credentials-recovery")
         self._store_executor = SerialExecutor("managed-credentials-store")
+        self._listener = None if backends.listener is None else backends.listener(self._heard)
         self._recovering: Set[str] = set()  # secrets for which a recovery runs
-        self._jobs: Dict[int, Job] = {}  # by the request's number
+        # By secret: the operation that leaves its latest answer in the shared store, and what opens at its end.
+        self._shares: Dict[str, Tuple[int, Latch]] = {}
+        self._jobs: Dict[int, Job] = {}  # by the number of the request or operation
         self._task_tickets: Dict[Any, TaskTicket] = {}  # by event loop and what its tasks ask for
         self._tickets: Dict[int, Ticket] = {}  # of waiting threads, by the ticket's id
 
@@ -189,8 +224,20 @@ class Account:
             self._runtime.put(self, self._asked(None, RENEWAL, name, self._until(self._renew_timeout), rejected))
 
     def refresh(self, name: str) -> bool:
-        """Read a secret in use again now; return whether it was read."""
-        return bool(self._ask(REFRESH, name, self._renew_timeout))
+        """Read a secret from Secrets Manager now; return whether it was read.
+
+        If there is a shared store, this waits a moment until the key is announced: the process may end, or be frozen,
+        right afterwards.
+
+        Raises:
+            ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
+        """
+        was_read = self._keeper.key(name) is not None
+        is_read = bool(self._ask(REFRESH, name, self._renew_timeout if was_read else self._fetch_timeout))
+        share = self._shares.get(name)
+        if share is not None:
+            share[1].wait(self._runtime.clock, self._until(TELLING_PATIENCE))
+        return is_read
 
     def accepted(self, name: str, key: AccessKey) -> None:
         """Note that a service accepted a key, if the keeper wants to know.
@@ -269,7 +316,7 @@ class Account:
         return self._runtime.clock.monotonic() + seconds
 
     def _asked(self, ticket: Any, purpose: str, name: str, until: float, rejected: Optional[AccessKey]) -> Asked:
-        if purpose != FIRST_READ:
+        if purpose == RENEWAL:
             return Asked(ticket, purpose, name, until, rejected)
         check_secret_name(name)
         return Asked(ticket, purpose, name, until, None, self._delays())
@@ -329,8 +376,10 @@ class Account:
         """Give an event to the keeper, and carry out its actions; called by the thread that has the turn."""
         while self._collected:
             self._remove_client(self._collected.popleft().number)
+        number: Optional[int] = None
         if isinstance(event, _JobEnded):
-            self._jobs.pop(event.ended.request, None)
+            number = event.number
+            self._jobs.pop(number, None)
             self._runtime.workers.done(event.job, self._runtime.clock.monotonic())
             event = event.ended
         try:
@@ -339,6 +388,10 @@ class Account:
             self._do(self._keeper.left_undone())  # answers to other askers may be among these actions
             raise
         self._do(actions)
+        for name, (share, latch) in list(self._shares.items()):  # hardly ever more than one
+            if share == number:
+                del self._shares[name]
+                latch.set()
 
     def wake_at(self) -> Optional[float]:
         """Return when the account needs a tick, by the monotonic clock; None for never."""
@@ -352,14 +405,13 @@ class Account:
         for action in actions:
             kind = type(action)
             if kind is Publish:
-                if action.key is None:
-                    self._keys.pop(action.name, None)
-                else:
-                    self._keys[action.name] = action.key
+                self._publish(action)
             elif kind is Answer:
                 answers.append(action)
             elif kind is Request:
                 self._request(action)
+            elif kind in _STORE_ACTIONS:
+                self._operate(action)
             elif kind is Tell:
                 callbacks += self._tell(action)
             elif kind is Log:
@@ -381,6 +433,9 @@ class Account:
 
     def after_fork_in_child(self) -> None:
         """Go on in a forked child with the keys, but with nothing in flight and no thread, socket or lock."""
+        if self._listener is not None:
+            self._listener.reset()  # first: whoever stops it would cut the parent's connection
+            self._backends.shared_store.after_fork_in_child()
         for executor in self.executors():
             executor.reset()
         for job in self._jobs.values():
@@ -388,6 +443,7 @@ class Account:
                 job.worker.connections.forget()
         self._jobs.clear()
         self._recovering.clear()
+        self._shares.clear()
         self._heeded.clear()
         self._signed_from.clear()
         self._task_tickets.clear()
@@ -421,6 +477,24 @@ class Account:
         self._keys_before_fork = dict(self._keys) if self._keeper.is_amid else {}
         self._keys.clear()
 
+    def await_silence(self, until: float) -> None:
+        """Stop hearing announcements, before a fork, and wait for that; the next key that is published goes on.
+
+        Args:
+            until: when to wait no longer, by the system's monotonic clock.
+        """
+        if self._listener is not None:
+            self._listener.await_end(until)
+
+    def await_shared(self, until: float) -> None:
+        """Wait, at the end of the program, until the shared store has the last answers.
+
+        Args:
+            until: when to wait no longer, by the monotonic clock.
+        """
+        for _, latch in list(self._shares.values()):
+            latch.wait(self._runtime.clock, until)
+
     def await_kept(self) -> None:
         """Wait a moment until what keeps secrets has the last key."""
         if self._store_executor.last is not None:
@@ -441,16 +515,47 @@ class Account:
         if lines:
             self._runtime.write(lines)
 
-    def _request(self, action: Request) -> None:
-        def ended(job: Job, outcome: Any) -> None:
-            if isinstance(outcome, RuntimeError):
-                outcome = Ended(action.number, None, ClientException(
-                    error_code.SDK_HTTP_ERROR, "cannot ask Secrets Manager: {}".format(outcome)))
-            self._runtime.put_from_worker(self, _JobEnded(job, outcome))
+    def _publish(self, action: Publish) -> None:
+        if action.key is not None:
+            self._keys[action.name] = action.key
+        else:
+            self._keys.pop(action.name, None)
+        if self._listener is not None:
+            (self._listener.begin if self._keys else self._listener.stop)()
 
+    def _request(self, action: Request) -> None:
         gateway = self._backends.gateways[action.gateway]
-        job = self._jobs[action.number] = Job(functools.partial(self._read, gateway, action), ended)
+        self._begin_job(action.number, functools.partial(self._read, gateway, action), lambda error: Ended(
+            action.number, None, ClientException(
+                error_code.SDK_HTTP_ERROR, "cannot ask Secrets Manager: {}".format(error))))
+
+    def _operate(self, action: Any) -> None:
+        """Carry out an operation of the shared store."""
+        if type(action) is Share:
+            self._shares[action.name] = action.number, Latch()
+        run = functools.partial(self._backends.shared_store.run, action)
+        self._begin_job(action.number, run, lambda error: StoreEnded(
+            action.number, error="no thread can be started ({})".format(error)))
+
+    def _begin_job(
+        self, number: int, run: Callable[[Connections], Any], failed: Callable[[RuntimeError], Any]
+    ) -> None:
+        """Have a worker do something that comes to an event for the keeper.
+
+        Args:
+            number: the number of the request or operation.
+            run: does it, and returns the event.
+            failed: returns the event if no thread can be started.
+        """
+        def ended(job: Job, outcome: Any) -> None:
+            event = failed(outcome) if isinstance(outcome, RuntimeError) else outcome
+            self._runtime.put_from_worker(self, _JobEnded(job, number, event))
+
+        job = self._jobs[number] = Job(run, ended)
         self._runtime.workers.begin(job)
+
+    def _heard(self, event: Any) -> None:
+        self._runtime.put_from_worker(self, event)
 
     def _read(self, gateway: Any, action: Request, connections: Connections) -> Ended:
         """Ask a gateway; called in a worker."""
@@ -492,6 +597,8 @@ class Account:
                 for subscriber, executor in told]
 
 
+_STORE_ACTIONS = (Take, Share, Free, Probe)
+
 _client_numbers = itertools.count()
 
 
@@ -499,7 +606,8 @@ class _JobEnded(NamedTuple):
     """A worker has done a job, which came to an event for the keeper."""
 
     job: Job
-    ended: Ended
+    number: int
+    ended: Any
 
 
 def _call(subscriber: Subscriber, name: str, key: AccessKey) -> None:

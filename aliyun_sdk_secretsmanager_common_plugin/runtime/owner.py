@@ -30,6 +30,8 @@ from .workers import Workers
 FORK_PATIENCE = 5.0
 # Seconds for which a fork waits for each executor: most callbacks take a moment, but a subscriber may take its time.
 CALLBACK_PATIENCE = 0.1
+# Seconds for which a fork waits for the thread that hears announcements, which may be waiting for a name server.
+LISTENER_PATIENCE = 0.5
 # Seconds for which the end of the program waits until subscribers have the last key.
 AT_EXIT_PATIENCE = 1.0
 # Seconds for which an account gets no ticks after a fault of this package, which must not keep a core busy.
@@ -315,6 +317,8 @@ class Runtime:
             worker.await_exit()
         for executor in self._executors():
             executor.await_end(min(until, time.monotonic() + CALLBACK_PATIENCE))
+        for account in self.accounts():
+            account.await_silence(min(until, time.monotonic() + LISTENER_PATIENCE))
         await_leaving()
         self._imports.acquire(timeout=max(0.0, until - time.monotonic()))
         for account in self.accounts():
@@ -374,6 +378,8 @@ class Runtime:
         for executor in self._executors():
             if executor.last is not None:
                 executor.last.wait(self.clock, until)
+        for account in self.accounts():
+            account.await_shared(until)
         await_leaving()
 
     def _executors(self) -> List[SerialExecutor]:

@@ -1,4 +1,7 @@
-"""Daemon threads that ask gateways. Only the thread that has the turn, or that forks, gives them jobs or ends them."""
+"""Daemon threads that ask gateways and the shared store.
+
+Only the thread that has the turn, or that forks, gives them jobs or ends them.
+"""
 
 import _thread
 import collections
@@ -14,10 +17,10 @@ IDLE = 10.0
 
 
 class Job:
-    """One request, and the worker that makes it.
+    """One request, or one operation of the shared store, and the worker that does it.
 
     Args:
-        run: makes the request over the connections that it is given, and returns the outcome; it never raises.
+        run: does it over the connections that it is given, and returns the outcome; it never raises.
         ended: called in the worker with the job and the outcome; the outcome is a RuntimeError where no thread can be
             started.
     """

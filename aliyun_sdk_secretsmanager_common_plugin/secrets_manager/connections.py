@@ -1,4 +1,4 @@
-"""The set of connections that one worker keeps, one for each gateway."""
+"""The set of connections that one worker keeps, one for each gateway and one for the shared store."""
 
 from typing import Any, Callable, Dict
 
@@ -8,17 +8,17 @@ class KeptConnectionClosed(Exception):
 
 
 class Connections:
-    """The connections of one worker by gateway. Each has ``abort()``, ``close()`` and ``forget()``."""
+    """The connections of one worker, by gateway or shared store. Each has ``abort()``, ``close()`` and ``forget()``."""
 
     def __init__(self) -> None:
         self._open: Dict[Any, Any] = {}
         self._is_aborted = False
 
     def get(self, gateway: Any, connect: Callable[[], Any]) -> Any:
-        """Return the connection to a gateway.
+        """Return the connection to a gateway or a shared store.
 
         Args:
-            gateway: the gateway.
+            gateway: the gateway or the store.
             connect: returns a new connection, where there is none yet.
         """
         connection = self._open.get(gateway)
@@ -29,7 +29,7 @@ class Connections:
         return connection
 
     def drop(self, gateway: Any) -> None:
-        """Close the connection to a gateway, if there is one."""
+        """Close the connection to a gateway or a shared store, if there is one."""
         connection = self._open.pop(gateway, None)
         if connection is not None:
             connection.close()

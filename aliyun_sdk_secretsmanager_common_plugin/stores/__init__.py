@@ -1,1 +1,1 @@
-"""Where keys are stored beyond the end of the process."""
+"""Where keys are kept beyond this process: the cache file, and the store that processes share."""

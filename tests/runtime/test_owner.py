@@ -429,7 +429,7 @@ class TestEnd:
 
 
 def test_refresh_that_nobody_awaits_is_no_matter(account, runtime):
-    assert Answered().ask(runtime, account, REFRESH).outcome.value is False
+    assert Answered().ask(runtime, account, REFRESH).outcome.value is True
 
 
 def test_thread_that_came_too_late_does_not_count_as_there(monkeypatch):
