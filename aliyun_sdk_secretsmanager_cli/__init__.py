@@ -1,4 +1,4 @@
-"""The command ``managed-credentials``: ``init``, ``check`` and ``demo``."""
+"""The command ``managed-credentials``: ``init``, ``check``, ``refresh`` and ``demo``."""
 
 from .command import main
 

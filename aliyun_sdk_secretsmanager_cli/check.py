@@ -34,7 +34,7 @@ def _names(context: Any, parameter: Any, begun: str) -> List[str]:
 @click.argument("secrets", metavar="[SECRET]...", nargs=-1)
 def check(config: Optional[str], strict: bool, as_json: bool, only: Tuple[str, ...], as_list: bool, anonymize: bool,
           secrets: Tuple[str, ...]) -> None:
-    """Try the configuration: the file, the cache file, the identity, each gateway, each SECRET and its key.
+    """Try the configuration: the file, the stores, the identity, each gateway, each SECRET and its key.
 
     Without a SECRET, reads those of secret_names. Exits with 0 if every step succeeded, with 1 if one failed, and with
     2 if the command line is wrong.
@@ -46,7 +46,7 @@ def _list() -> int:
     from aliyun_sdk_secretsmanager_common_plugin.check import CHECKS
 
     for name, what in CHECKS.items():
-        print("{:<12}{}".format(name, what))
+        print("{:<14}{}".format(name, what))
     return 0
 
 
@@ -63,7 +63,7 @@ def _check(config: Optional[str], secrets: Tuple[str, ...], strict: bool, only: 
         from .anonymous import anonymized
 
         steps = anonymized(steps, config, secrets)
-    return 0 if (_print_json if as_json else _print_lines)(steps) else 1
+    return 0 if (_print_json if as_json else print_lines)(steps) else 1
 
 
 def _print_json(steps: Iterable["Step"]) -> bool:
@@ -77,7 +77,7 @@ def _print_json(steps: Iterable["Step"]) -> bool:
     return ok
 
 
-def _print_lines(steps: Iterable["Step"]) -> bool:
+def print_lines(steps: Iterable["Step"]) -> bool:
     """Print each step when it ends, and beneath it its error or warnings; return whether all of them succeeded."""
     from rich.console import Console
 
@@ -98,7 +98,7 @@ def _print_lines(steps: Iterable["Step"]) -> bool:
     ok = True
     for step in steps:
         ok = ok and step.ok
-        head, lines = "{} {:<9}{}".format(good if step.ok else bad, step.step, step.subject), step.detail.split("\n")
+        head, lines = "{} {:<8} {}".format(good if step.ok else bad, step.step, step.subject), step.detail.split("\n")
         if step.ok:
             head += ": " + lines.pop(0)
         else:

@@ -38,6 +38,7 @@ def _group() -> Any:
     from .check import check
     from .demo import demo
     from .init import init
+    from .refresh import refresh
 
     # Help fills a wide terminal, up to 120 columns.
     @click.group(context_settings={"max_content_width": 120})
@@ -45,6 +46,6 @@ def _group() -> Any:
     def group() -> None:
         """Managed RAM credentials for the Alibaba Cloud SDKs."""
 
-    for command in (check, demo, init):
+    for command in (check, demo, init, refresh):
         group.add_command(command)
     return group

@@ -1,6 +1,10 @@
-"""Tries a configuration step by step: the file, the identity, each gateway, each secret and its key."""
+"""Tries a configuration step by step: the file, the stores, the identity, each gateway, each secret and its key.
+
+It also reads secrets now, for the command ``refresh``.
+"""
 
 import logging
+import math
 import os
 import socket
 import ssl
@@ -17,8 +21,11 @@ from .clock import Clock
 from .exceptions import ConfigurationError, ManagedCredentialsError
 from .identities import configured_identity
 from .identities.identity import Identity
+from .keeper.actions import Share, Take
+from .keeper.events import StoreEnded
+from .managed_credentials import ManagedCredentials, shared_store
 from .secrecy import mask_access_key_id, shown_path, shown_secret_name
-from .secrets_manager import gateway_classes
+from .secrets_manager import Connections, gateway_classes
 from .secrets_manager.gateways import Gateway, proxy_of, secret_request
 from .secrets_manager.tls import Tls, UnusableCa
 from .settings import (
@@ -27,6 +34,7 @@ from .settings import (
     DedicatedGatewaySettings,
     Settings,
     SharedGatewaySettings,
+    SharedStoreSettings,
     load_settings,
     system_ca,
 )
@@ -37,6 +45,7 @@ from .settings.raw_value import did_you_mean
 CHECKS = {
     "file": "The properties file can be read, and its values are valid.",
     "cache-file": "The password opens the cache file, if there is one.",
+    "shared-store": "The shared store can be written, read and heard, if there is one.",
     "identity": "credentials_type gives a key to read secrets with.",
     "gateway": "Each gateway can be reached, and its certificate is trusted.",
     "secret": "Each gateway gives each secret.",
@@ -45,6 +54,7 @@ CHECKS = {
 # By check: those whose results it needs.
 _NEEDED: Dict[str, Sequence[str]] = {
     "cache-file": ("file",),
+    "shared-store": ("file",),
     "identity": ("file",),
     "gateway": ("file",),
     "secret": ("file", "identity", "gateway"),
@@ -70,6 +80,15 @@ _IDENTITY_PAGES = {
 # A certificate that expires sooner is warned of.
 CERTIFICATE_DAYS = 30
 
+# What to do about a properties file that cannot be used.
+_FILE_REMEDY = "correct what the error names, or write a new file with managed-credentials init"
+
+# Seconds until an announcement of the shared store counts as lost.
+_HEARING = 2.0
+
+# The refresh interval of a made-up answer in the shared store: twice as long, Redis keeps it.
+_MADE_UP_INTERVAL = 10.0
+
 # The subject of a step that had nothing to try.
 _NOTHING = "none"
 
@@ -83,7 +102,7 @@ class Step(NamedTuple):
     """One step that was tried.
 
     Attributes:
-        step: ``file``, ``cache file``, ``identity``, ``gateway``, ``secret`` or ``key``.
+        step: ``file``, ``cache file``, ``shared store``, ``identity``, ``gateway``, ``secret`` or ``key``.
         subject: what was tried: a path, a gateway, a secret.
         ok: whether the step succeeded.
         detail: what was found, or the error and what to do; then a line ``warning: ...`` for each warning.
@@ -163,13 +182,49 @@ def check(
         for step in check("managed_credentials_providers.properties", ["app/key"]):
             print(step.step, step.subject, "ok" if step.ok else "failed", step.detail)
     """
-    if config is not None and not config.strip():
-        raise ConfigurationError("the name of the properties file is empty; give the path of one")
+    _check_path(config)
     for name in only:
         if name not in CHECKS:
             raise ConfigurationError("there is no check {!r}{}; the checks are: {}".format(
                 name, did_you_mean(name, list(CHECKS)), ", ".join(CHECKS)))
     return _chosen(config, secret_names, strict, frozenset(only or CHECKS), bool(only))
+
+
+def refresh(config: Optional[str], secret_names: Sequence[str]) -> Iterator[Step]:
+    """Read secrets from Secrets Manager now, each once, and yield a step for each as soon as it is read.
+
+    No step raises an error or shows a secret. The cache file is neither read nor written: it belongs to the programs,
+    which may run as another user.
+
+    Args:
+        config: the properties file; None takes the one that ``ConfigLoader`` says.
+        secret_names: the secrets.
+
+    Returns:
+        An iterator over the steps. If the configuration cannot be used, the only step says so.
+
+    Raises:
+        ConfigurationError: the name of the file is empty.
+    """
+    _check_path(config)
+    return _refreshed(config, secret_names)
+
+
+def _refreshed(config: Optional[str], secret_names: Sequence[str]) -> Iterator[Step]:
+    step, credentials = _try("file", absolute(config or ConfigLoader.get_config_name()), _open_credentials, config)
+    if credentials is None:
+        yield _advised(step, _FILE_REMEDY, "configuration.rst")
+        return
+    with credentials:
+        for name in dict.fromkeys(secret_names):
+            step, _ = _try("secret", shown_secret_name(name), _read_now, credentials, name)
+            yield _advised(step, "give the same file and secret to managed-credentials check, which tries each gateway",
+                           "command.rst")
+
+
+def _check_path(config: Optional[str]) -> None:
+    if config is not None and not config.strip():
+        raise ConfigurationError("the name of the properties file is empty; give the path of one")
 
 
 def _chosen(
@@ -186,20 +241,21 @@ def _chosen(
 def _is_shown(step: Step, chosen: FrozenSet[str], by_name: bool) -> bool:
     if step.subject != _NOTHING or step.name == "key":  # a secret may have that name
         return step.name in chosen
-    # That there is no cache file is worth a line only to someone who asked for this check.
+    # That there is no cache file or shared store is worth a line only to someone who asked for this check.
     return step.name == "secret" or by_name and step.name in chosen
 
 
 def _steps(config: Optional[str], secret_names: Sequence[str], needed: FrozenSet[str]) -> Iterator[Step]:
     path = absolute(config or ConfigLoader.get_config_name())
     step, settings = _try("file", path, _load, config)
-    step = _advised(step, "correct what the error names, or write a new file with managed-credentials init",
-                    "configuration.rst")
+    step = _advised(step, _FILE_REMEDY, "configuration.rst")
     yield step if settings is None or os.path.exists(path) else step._replace(subject="the environment")
     if settings is None:
         return
     if "cache-file" in needed:
         yield _cache_file_step(settings)
+    if "shared-store" in needed:
+        yield _shared_store_step(settings, secret_names or settings.secret_names)
     identity = None
     if "identity" in needed:
         step, identity = _identity_step(settings)
@@ -223,6 +279,15 @@ def _cache_file_step(settings: Settings) -> Step:
     step, _ = _try("cache file", shown_path(settings.cache_file.path), _open, settings.cache_file)
     return _advised(step, "check the password and who may read and write the file; without the file, the next read of "
                           "a secret makes a new one", "operations.rst")
+
+
+def _shared_store_step(settings: Settings, secret_names: Sequence[str]) -> Step:
+    store = settings.shared_store
+    if store is None:
+        return Step("shared store", _NOTHING, True, "shared_store_url is not set, so each process asks by itself", {})
+    step, _ = _try("shared store", store.address, _exchange, settings, store, secret_names)
+    return _advised(step, "correct what the error names; until then each process asks Secrets Manager by itself",
+                    "shared-store.rst")
 
 
 def _identity_step(settings: Settings) -> Tuple[Step, Optional[Identity]]:
@@ -341,12 +406,112 @@ def _load(config: Optional[str]) -> _Finding:
         len(settings.dedicated_gateways), len(settings.shared_gateways), ", ".join(settings.secret_names) or "none"))
 
 
+def _open_credentials(config: Optional[str]) -> _Finding:
+    return _Finding(ManagedCredentials(load_settings(config)._replace(cache_file=None)), "")
+
+
+def _read_now(credentials: ManagedCredentials, name: str) -> _Finding:
+    if not credentials.refresh(name):
+        raise _Failure("Secrets Manager did not answer in time; try again")
+    key, shared_store = credentials.get(name), credentials.stats()[name].shared_store
+    if shared_store is not None and shared_store.is_off:
+        raise _Failure("it was read, but the shared store fails, so that other processes do not hear of it; "
+                       "managed-credentials check says why")
+    return _Finding(None, "{}, version {}".format(mask_access_key_id(key.access_key_id), key.version_id))
+
+
 def _open(settings: CacheFileSettings) -> _Finding:
     from .stores.cache_file import CacheFile
 
     CacheFile(settings, Clock())
     there = os.path.lexists(settings.path)
     return _Finding(None, "the password opens it" if there else "not there yet; the first read makes it")
+
+
+def _exchange(settings: Settings, store: SharedStoreSettings, secret_names: Sequence[str]) -> _Finding:
+    connections = Connections()
+    # Half the time for each answer leaves time to say what is wrong.
+    patient = store._replace(timeout=settings.fetch_timeout / 2)
+    try:
+        detail, latency, warnings = _within(
+            settings.fetch_timeout, lambda: store.address, _leave_and_take, patient, settings.refresh_interval,
+            secret_names, connections)
+    finally:
+        connections.abort()
+        connections.close()
+    if latency > store.timeout:
+        warnings.append("this takes longer than the {:.0f} ms of shared_store_timeout_milliseconds, so that processes "
+                        "work without the store; look at the network and at SLOWLOG GET, or allow more time".format(
+                            1000 * store.timeout))
+    facts = {"latency_ms": round(latency * 1000, 1)}
+    return _Finding(None, "connected and asked in {latency_ms} ms; {}".format(detail, **facts), facts, warnings)
+
+
+def _leave_and_take(
+    settings: SharedStoreSettings, refresh_interval: float, secret_names: Sequence[str], connections: Connections
+) -> Tuple[str, float, List[str]]:
+    """Leave a made-up answer in the store, take it again, and hear of it; look for the answers of the secrets.
+
+    Returns:
+        What was found, the seconds that the first operation took, and warnings.
+    """
+    # The made-up answer, under a name that no other process knows, is soon forgotten.
+    store, _ = shared_store(settings, _MADE_UP_INTERVAL)
+    name = "check " + os.urandom(16).hex()
+    key = parse_secret(name, {"SecretData": '{"AccessKeyId": "none", "AccessKeySecret": "none"}'})
+    began = time.monotonic()
+    taken = _run(store, Take(0, name, None, -1.0, 1.0), connections)
+    latency = time.monotonic() - began
+    assert taken.position is not None  # nosec B101  # for the type checker
+    share = Share(0, name, key, taken.position)
+    heard = _heard(store, lambda: _run(store, share, connections), connections)
+    found = _run(store, Take(0, name, None, math.inf, 1.0), connections).found
+    if found is None or found.key != key:
+        raise _Failure("what was written cannot be read again; check maxmemory-policy of Redis, and that nothing else "
+                       "uses shared_store_prefix")
+    if not heard:
+        raise _Failure("an announcement does not come back; name an address at which all connections lead to the same "
+                       "Redis")
+    store, _ = shared_store(settings, refresh_interval)
+    names = [each for each in secret_names if _is_name(each)]
+    looks = [_run(store, Take(0, each, None, math.inf, 0.0), connections) for each in names]
+    warnings = ["the answer of {!r} in the store cannot be used: {}; look who else writes under shared_store_prefix"
+                .format(each, look.ignored) for each, look in zip(names, looks) if look.ignored]
+    count = sum(1 for look in looks if look.found is not None)
+    return "it has answers for {} of {} secrets".format(count, len(names)), latency, warnings
+
+
+def _run(store: Any, action: Any, connections: Connections) -> StoreEnded:
+    ended: StoreEnded = store.run(action, connections)
+    if ended.error:
+        raise _Failure(ended.error)
+    return ended
+
+
+def _heard(store: Any, share: Callable[[], Any], connections: Connections) -> bool:
+    """Return whether an announcement is heard of the answer that ``share`` leaves in the store."""
+    from .stores.redis_connection import problem
+
+    try:
+        listening = connections.get("listening", store.connection)
+        listening.call("SUBSCRIBE", store.channel())
+        share()
+        while listening.can_receive(_HEARING):
+            if store.heard(listening.receive()[2]) is not None:
+                return True
+        return False
+    except ManagedCredentialsError:
+        raise
+    except Exception as error:
+        raise _Failure("announcements cannot be heard: " + problem(error)) from None
+
+
+def _is_name(name: str) -> bool:
+    try:
+        check_secret_name(name)
+    except ConfigurationError:  # the step of the secret says so
+        return False
+    return True
 
 
 def _identify(settings: Settings) -> _Finding:

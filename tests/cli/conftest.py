@@ -1,4 +1,4 @@
-"""Fixtures of the tests of ``managed-credentials init``: a local cloud, and runs of the command with flags."""
+"""Fixtures of the tests of the command ``managed-credentials``: a local cloud, and runs in this process."""
 
 import os
 

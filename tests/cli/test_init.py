@@ -205,7 +205,7 @@ class TestRefused:
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no terminals")
 class TestHelp:
     @pytest.mark.parametrize("columns", [80, 120])
-    @pytest.mark.parametrize("arguments", [[], ["init"], ["check"], ["demo"]])
+    @pytest.mark.parametrize("arguments", [[], ["init"], ["check"], ["demo"], ["refresh"]])
     def test_fits_and_is_not_cut(self, command, arguments, columns):
         lines = command(*arguments + ["--help"], terminal_width=columns).output.splitlines()
 

@@ -112,7 +112,7 @@ class TestQuestions:
 
 
 @pytest.mark.parametrize(("words", "complete"), [
-    ("managed-credentials ", ["check", "demo", "init"]),
+    ("managed-credentials ", ["check", "demo", "init", "refresh"]),
     ("managed-credentials check --only ", list(CHECKS)),
     ("managed-credentials init --type r", ["ram_role"]),
 ])

@@ -91,6 +91,13 @@ def test_function_compute(run):
     assert len(set(SIGNED.findall(run("function_compute.py")))) == 3
 
 
+def test_rotation_endpoint(run):
+    first, answered, second, rejected = run("rotation_endpoint.py").splitlines()
+
+    assert len({SIGNED.match(first).group(1), SIGNED.match(second).group(1)}) == 2
+    assert (answered, rejected) == ("the endpoint answered 204", "0 rejected calls")
+
+
 def test_flask_on_ack(run):
     printed = run("flask_on_ack.py", "gunicorn", "flask", "alibabacloud_credentials")
 

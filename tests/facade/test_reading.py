@@ -98,6 +98,18 @@ class TestReading:
         assert suite.credentials.get(NAME) == key("a")
         assert "refresh failed, the key stays" in caplog.text
 
+    def test_refresh_of_a_secret_that_was_not_read_yet_reads_it_once(self, suite):
+        assert suite.credentials.refresh(NAME)
+
+        assert suite.credentials.get(NAME) == key("a")
+        assert [(asked.name, asked.timeout) for asked in suite.source.asked] == [(NAME, 10.0)]
+
+    def test_refresh_of_a_secret_that_cannot_be_read_raises_the_error(self, suite):
+        suite.source.answer = ClientException("SDK.HttpError", "no answer")
+
+        with pytest.raises(ClientException, match="no answer"):
+            suite.credentials.refresh(NAME)
+
     def test_unknown_subscriber_is_an_error(self, suite):
         with pytest.raises(ValueError, match="is no subscriber"):
             suite.credentials.unsubscribe(print)
