@@ -3,7 +3,7 @@
 from typing import Callable, Iterator, Optional
 
 from .managed_credentials import ManagedCredentials
-from .metrics import COUNTERS, GAUGES, VERSION, stats_of
+from .metrics import COUNTERS, FLAGS, GAUGES, VERSION, stats_of, value_of
 from .plugin_kit import extra
 from .version import __version__
 
@@ -28,11 +28,12 @@ def create_instruments(
         meter_provider: where the instruments are created. None is the global one. OpenTelemetry ignores a second call
             for the same provider, so each instance needs a provider of its own.
     """
-    def values_of(field: str) -> Callable[[CallbackOptions], Iterator[Observation]]:
+    def values_of(name: str) -> Callable[[CallbackOptions], Iterator[Observation]]:
         def observe(options: CallbackOptions) -> Iterator[Observation]:
             for secret_name, stats in stats_of(credentials).items():
-                if getattr(stats, field) is not None:
-                    yield Observation(getattr(stats, field), {"secret_name": secret_name})
+                value = value_of(stats, name)
+                if value is not None:
+                    yield Observation(value, {"secret_name": secret_name})
 
         return observe
 
@@ -42,8 +43,9 @@ def create_instruments(
                 yield Observation(1, {"secret_name": secret_name, "version_id": stats.version_id})
 
     meter = get_meter(__name__.rpartition(".")[0], __version__, meter_provider)
-    for field, description in COUNTERS.items():
-        meter.create_observable_counter(_PREFIX + field, [values_of(field)], "", description)
-    for field, description in GAUGES.items():
-        meter.create_observable_gauge(_PREFIX + field, [values_of(field)], "s", description)
+    for name, description in COUNTERS.items():
+        meter.create_observable_counter(_PREFIX + name, [values_of(name)], "", description)
+    for unit, gauges in (("s", GAUGES), ("", FLAGS)):
+        for name, description in gauges.items():
+            meter.create_observable_gauge(_PREFIX + name, [values_of(name)], unit, description)
     meter.create_observable_gauge(_PREFIX + "version_info", [versions], "", VERSION)

@@ -1,9 +1,10 @@
 """``ManagedCredentials.stats()`` as metrics of ``prometheus_client``. This needs the extra ``prometheus``."""
 
-from typing import Iterator, Optional
+from typing import Any, Dict, Iterator, Optional
 
+from .keeper import SecretStats
 from .managed_credentials import ManagedCredentials
-from .metrics import COUNTERS, GAUGES, VERSION, stats_of
+from .metrics import COUNTERS, FLAGS, GAUGES, VERSION, stats_of, value_of
 from .plugin_kit import extra
 
 with extra("prometheus", __name__):
@@ -36,19 +37,22 @@ class ManagedCredentialsCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics. ``prometheus_client`` calls this at each scrape."""
         secrets = stats_of(self._credentials)
-        for field, documentation in COUNTERS.items():
-            counter = CounterMetricFamily(_PREFIX + field, documentation, labels=_LABELS)
-            for secret_name, stats in secrets.items():
-                counter.add_metric([secret_name], getattr(stats, field))
-            yield counter
-        for field, documentation in GAUGES.items():
-            gauge = GaugeMetricFamily(_PREFIX + field + "_seconds", documentation, labels=_LABELS)
-            for secret_name, stats in secrets.items():
-                if getattr(stats, field) is not None:
-                    gauge.add_metric([secret_name], getattr(stats, field))
-            yield gauge
+        for name, documentation in COUNTERS.items():
+            yield _filled(CounterMetricFamily(_PREFIX + name, documentation, labels=_LABELS), name, secrets)
+        for unit, gauges in (("_seconds", GAUGES), ("", FLAGS)):
+            for name, documentation in gauges.items():
+                yield _filled(GaugeMetricFamily(_PREFIX + name + unit, documentation, labels=_LABELS), name, secrets)
         version = InfoMetricFamily(_PREFIX + "version", VERSION, labels=_LABELS)
         for secret_name, stats in secrets.items():
             if stats.version_id is not None:
                 version.add_metric([secret_name], {"version_id": stats.version_id})
         yield version
+
+
+def _filled(metric: Any, name: str, secrets: Dict[str, SecretStats]) -> Any:
+    """Return a metric with a sample for each secret that has this value."""
+    for secret_name, stats in secrets.items():
+        value = value_of(stats, name)
+        if value is not None:
+            metric.add_metric([secret_name], value)
+    return metric

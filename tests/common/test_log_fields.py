@@ -121,7 +121,7 @@ class TestPage:
         assert (shown["level"], shown["logger"]) == ("INFO", "aliyun_sdk_secretsmanager_common_plugin.keeper")
         assert shown["secret_name"] == SECRET
         assert shown["access_key_id"] in shown["message"]
-        assert shown["event"] == "secret %r: %s %r"
+        assert shown["event"] == "secret %r: %s %r%s"
 
     def test_names_every_field(self, formatter):
         assert set(FIELDS) == set(formatter.FIELDS)

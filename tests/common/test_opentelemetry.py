@@ -4,13 +4,18 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, ManagedCredentialsError
+from aliyun_sdk_secretsmanager_common_plugin import (
+    ManagedCredentials,
+    ManagedCredentialsError,
+    SecretStats,
+    SharedStoreStats,
+)
 from aliyun_sdk_secretsmanager_common_plugin.opentelemetry import create_instruments
 from aliyun_sdk_secretsmanager_common_plugin.runtime import process
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
 
 from .fakes import Source, key
-from .test_prometheus import exposition, parse
+from .test_prometheus import Stats, exposition, parse
 
 
 class Answers(Source):
@@ -102,6 +107,17 @@ def test_secret_that_could_not_be_read_has_counters_alone(credentials, reader, p
     create_instruments(credentials, provide(reader))
 
     assert values_of(reader, "missing") == {"fetches": 1, "failures": 1, "renewals": 0, "rotations": 0}
+
+
+def test_shared_store(reader, provide):
+    shared = SharedStoreStats(hits=1, misses=2, leases=3, waits=4, announcements=5, ignored=6, is_off=True)
+    stats = SecretStats("v1", 0.0, 1.0, 0, 0, 0, 0, shared_store=shared)
+    create_instruments(Stats({"app/key": stats}), provide(reader))
+
+    values = values_of(reader, "app/key")
+    assert {name: value for name, value in values.items() if name.startswith("shared_store_")} == {
+        "shared_store_hits": 1, "shared_store_misses": 2, "shared_store_leases": 3, "shared_store_waits": 4,
+        "shared_store_announcements": 5, "shared_store_ignored": 6, "shared_store_off": 1}
 
 
 def test_default_instance_is_that_of_the_observation(credentials, reader, provide, monkeypatch):

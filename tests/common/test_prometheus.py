@@ -10,7 +10,14 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials, ManagedCredentialsError
+from aliyun_sdk_secretsmanager_common_plugin import (
+    ConfigurationError,
+    ManagedCredentials,
+    ManagedCredentialsError,
+    SecretStats,
+    SharedStoreStats,
+)
+from aliyun_sdk_secretsmanager_common_plugin.metrics import COUNTERS, FLAGS
 from aliyun_sdk_secretsmanager_common_plugin.prometheus import ManagedCredentialsCollector
 from aliyun_sdk_secretsmanager_common_plugin.runtime import process
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
@@ -21,6 +28,13 @@ from tests.conftest import SECRET
 from .fakes import Source, key
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+class Stats:
+    """What the collector sees of a ``ManagedCredentials``: these stats."""
+
+    def __init__(self, stats):
+        self.stats = lambda: stats
 
 
 def exposition(credentials=None, generate=generate_latest):
@@ -129,8 +143,8 @@ class TestExposition:
     def test_without_a_default_instance_there_are_metrics_and_no_samples(self, without_default):
         families = list(parse(exposition()))
 
-        assert len(families) == 8
-        assert [family.samples for family in families] == [[]] * 8
+        assert len(families) == 15
+        assert [family.samples for family in families] == [[]] * 15
 
     def test_default_instance_is_that_of_the_scrape(self, without_default, credentials, properties):
         registry = CollectorRegistry(auto_describe=True)
@@ -146,6 +160,29 @@ class TestExposition:
             assert value() == 2
             ManagedCredentials.set_default(credentials)
             assert value() == 1
+
+    def test_secret_without_a_shared_store_has_no_samples_of_one(self, credentials):
+        assert "\nmanaged_credentials_shared_store" not in exposition(credentials)
+
+    def test_shared_store(self):
+        shared = SharedStoreStats(hits=1, misses=2, leases=3, waits=4, announcements=5, ignored=6, is_off=True)
+        stats = SecretStats("v1", 0.0, 1.0, 0, 0, 0, 0, shared_store=shared)
+        samples = scrape(Stats({SECRET: stats}))
+
+        assert {name: value for name, value in samples.items() if name.startswith("shared_store_")} == {
+            "shared_store_hits_total": 1, "shared_store_misses_total": 2, "shared_store_leases_total": 3,
+            "shared_store_waits_total": 4, "shared_store_announcements_total": 5, "shared_store_ignored_total": 6,
+            "shared_store_off": 1}
+
+    def test_shared_store_that_works_is_not_off(self):
+        stats = SecretStats("v1", 0.0, 1.0, 0, 0, 0, 0, shared_store=SharedStoreStats())
+
+        assert scrape(Stats({SECRET: stats}))["shared_store_off"] == 0
+
+    def test_every_field_of_the_shared_store_is_a_metric(self):
+        metrics = {name[len("shared_store_"):] for name in dict(COUNTERS, **FLAGS) if name.startswith("shared_store_")}
+
+        assert metrics == {re.sub("^is_", "", field) for field in SharedStoreStats._fields}
 
     def test_page_has_every_metric(self):
         page = (ROOT / "docs/observability.rst").read_text(encoding="utf-8")

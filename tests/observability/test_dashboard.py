@@ -3,8 +3,12 @@
 import json
 import re
 import subprocess
+from types import SimpleNamespace
 
 import pytest
+
+from aliyun_sdk_secretsmanager_common_plugin import SecretStats, SharedStoreStats
+from aliyun_sdk_secretsmanager_common_plugin.prometheus import ManagedCredentialsCollector
 
 from .history import History
 from .prometheus import DASHBOARD, DIRECTORY, IS_INSTALLED, queries, running, with_all_selected
@@ -27,13 +31,23 @@ def exported():
     return labels
 
 
+@pytest.fixture(scope="module")
+def exported_with_a_store(exported):
+    """The same, and those that secrets with a shared store have as well, which the history has not."""
+    stats = SecretStats("v1", 0.0, 1.0, 0, 0, 0, 0, shared_store=SharedStoreStats())
+    collector = ManagedCredentialsCollector(SimpleNamespace(stats=lambda: {"s": stats}))
+    return dict({sample.name: set(sample.labels) | TARGET for family in collector.collect() for sample in family.samples
+                 if "shared_store" in sample.name}, **exported)
+
+
 def everything_asked():
     return queries() + [variable["definition"] for variable in VARIABLES if "definition" in variable] + re.findall(
         r"expr: (?:>-\n(?: {10,}.*\n)+|.*\n)", (DIRECTORY / "alerts.yml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("query", everything_asked())
-def test_every_metric_and_label_is_one_that_the_collector_exports(query, exported):
+def test_every_metric_and_label_is_one_that_the_collector_exports(query, exported_with_a_store):
+    exported = exported_with_a_store
     metrics = set(re.findall(r"managed_credentials_\w+", query))
     named = set(re.findall(r"(\w+)=~", query)) | {label for labels in re.findall(r"(?:by|on) \(([^)]+)\)", query)
                                                   for label in labels.split(", ")}
