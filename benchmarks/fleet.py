@@ -1,9 +1,9 @@
-"""A simulated fleet of 100,000 processes with 10 secrets each, which share the quota of Secrets Manager.
+"""A simulated fleet of up to a million processes, which share the quota of Secrets Manager, and perhaps a store.
 
-Run it with ``nox -s fleet``, which simulates a tenth of the fleet with a tenth of the quota, and writes the plots of
-the docs. ``-- --processes 100000`` simulates the whole fleet. With ``--data DIRECTORY`` a run continues an earlier one.
-Keepers and leases are the product's. Time and network are simulated in one thread: a greenlet waits in place of each
-thread, and an answer takes no time.
+Run it with ``nox -s fleet``, which simulates a part of each fleet with its part of the quota, and writes the plots of
+the docs. ``-- --processes 100000`` simulates the whole fleet where there is no store. With ``--data DIRECTORY`` a run
+continues an earlier one. Keepers and leases are the product's. Time, network and store are simulated in one thread: a
+greenlet waits in place of each thread. Without a store, an answer takes no time.
 """
 
 import argparse
@@ -21,7 +21,21 @@ import math
 import os
 import random
 import time
-from typing import Any, Callable, Counter, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Counter,
+    Deque,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 from unittest import mock
 
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
@@ -31,12 +45,23 @@ from aliyun_sdk_secretsmanager_common_plugin.access_key import AccessKey
 from aliyun_sdk_secretsmanager_common_plugin.ak_expire_handler import AKExpireHandler
 from aliyun_sdk_secretsmanager_common_plugin.clock import Clock
 from aliyun_sdk_secretsmanager_common_plugin.keeper import FIRST_READ, RENEWAL, Keeper, Now, Renewal, timing
-from aliyun_sdk_secretsmanager_common_plugin.keeper.actions import Answer, Publish, Request, Tell
+from aliyun_sdk_secretsmanager_common_plugin.keeper.actions import (
+    Answer,
+    Free,
+    GiveUp,
+    Probe,
+    Publish,
+    Request,
+    Share,
+    Take,
+    Tell,
+)
 from aliyun_sdk_secretsmanager_common_plugin.keeper.entry import equal_jitter
-from aliyun_sdk_secretsmanager_common_plugin.keeper.events import Accepted, Asked, Closed, Ended, Ticked
+from aliyun_sdk_secretsmanager_common_plugin.keeper.events import Accepted, Asked, Closed, Ended, StoreEnded, Ticked
 from aliyun_sdk_secretsmanager_common_plugin.keeper.timing import FIRST_READ_DELAYS
 from aliyun_sdk_secretsmanager_common_plugin.lease import Lease
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.gateways import Gateway
+from benchmarks.fleet_store import Store
 
 PROCESSES = 100000
 SECRETS = 10
@@ -47,6 +72,8 @@ HOUR = 3600.0
 REFRESH_INTERVAL = 2 * HOUR  # as docs/fleet.rst advises it for so many processes
 FETCH_TIMEOUT = 10.0
 RENEW_TIMEOUT = 2.0
+STORE_TIMEOUT = 0.2
+ANSWER_TIME = 0.03  # seconds of an answer of Secrets Manager where there is a store; the others wait for it meanwhile
 START_PAUSE = 0.5  # seconds between two first reads of a process that starts
 CALL_INTERVAL = 5.0  # seconds between two calls of a process with one secret
 EVENT = REFRESH_INTERVAL + 300.0  # when the event of a scenario happens; before it the processes start evenly
@@ -155,14 +182,19 @@ class Region(Gateway):
 class Process:
     """A process of the fleet: a keeper, and what its runtime does. Leases read and renew through it."""
 
-    __slots__ = ("_fleet", "_simulation", "_keeper", "_keys", "_answers", "_wakes_at", "__weakref__")
+    __slots__ = (
+        "_fleet", "_simulation", "_store", "_keeper", "_keys", "_answers", "_operations", "_wakes_at", "__weakref__")
 
     def __init__(self, fleet: "Fleet") -> None:
         self._fleet = fleet
         self._simulation = fleet.simulation
-        self._keeper = Keeper(fleet.regions, REFRESH_INTERVAL, RENEW_TIMEOUT)
+        self._store = fleet.store
+        self._keeper = Keeper(
+            fleet.regions, REFRESH_INTERVAL, RENEW_TIMEOUT,
+            store_timeout=None if fleet.store is None else STORE_TIMEOUT)
         self._keys: Dict[str, AccessKey] = {}
         self._answers: Dict[Any, Answer] = {}  # by who asked
+        self._operations: Set[int] = set()  # those of the store that go on
         self._wakes_at = float("inf")
 
     def get(self, name: str) -> AccessKey:
@@ -191,6 +223,8 @@ class Process:
     def close(self) -> None:
         """Close the keeper, so that nothing is read any more."""
         self._take(Closed())
+        if self._store is not None:
+            self._store.leave(self)
 
     def _ask(
         self, purpose: str, name: str, seconds: float, rejected: Optional[AccessKey], delays: Iterable[float] = ()
@@ -203,22 +237,48 @@ class Process:
         return self._answers.pop(asker)
 
     def _take(self, event: Any) -> None:
-        """Give an event to the keeper and carry its actions out. Each request is answered at once."""
+        """Give an event to the keeper and carry its actions out."""
         events = collections.deque([event])
         moment = self._simulation.monotonic()
         while events:
             for action in self._keeper.handle(events.popleft(), Now(moment, moment)):
                 if isinstance(action, Request):
-                    events.append(self._fleet.regions[action.gateway].ended(action))
+                    ended = self._fleet.regions[action.gateway].ended(action)
+                    if self._store is None:
+                        events.append(ended)
+                    else:
+                        self._simulation.at(moment + self._fleet.answer_time, self._take, ended)
                 elif isinstance(action, Publish):
                     if action.key is not None:
                         self._keys[action.name] = action.key
+                        if self._store is not None:
+                            self._store.listen(self, self._take)
                 elif isinstance(action, Tell):
                     self._fleet.note_key(action.name, action.key)
                 elif isinstance(action, Answer):
                     self._answers[action.ticket] = action
                     if action.ticket is not getcurrent():
                         self._simulation.wake(action.ticket)
+                elif isinstance(action, (Take, Share, Free, Probe)):
+                    self._operate(action)
+                elif isinstance(action, GiveUp) and action.number in self._operations:
+                    self._operations.remove(action.number)
+                    events.append(StoreEnded(action.number, error="given up"))
+        self._plan()
+
+    def _operate(self, action: Any) -> None:
+        """Carry out an operation of the store."""
+        self._operations.add(action.number)
+        ends_at, ended = self._store.run(self, action)
+        if ends_at < math.inf:
+            self._simulation.at(ends_at, self._operated, ended)
+
+    def _operated(self, ended: StoreEnded) -> None:
+        if ended.number in self._operations:
+            self._operations.remove(ended.number)
+            self._take(ended)
+
+    def _plan(self) -> None:
         wake_at = self._keeper.wake_at()
         if wake_at is not None and wake_at < self._wakes_at:
             self._wakes_at = wake_at
@@ -227,7 +287,11 @@ class Process:
     def _wake(self, moment: float) -> None:
         if moment == self._wakes_at:
             self._wakes_at = float("inf")
-            self._take(Ticked())
+            wake_at = self._keeper.wake_at()
+            if wake_at is not None and wake_at <= moment:
+                self._take(Ticked())
+            else:  # what was planned has ended meanwhile, such as an operation of the store
+                self._plan()
 
 
 class AnyRejection(AKExpireHandler):
@@ -244,29 +308,51 @@ class Fleet:
         processes: the number of processes.
         regions: the number of gateways.
         fetch_timeout: seconds that a first read may take.
+        whole: of how many processes these are a part. They have that part of the quota, and of the store.
+        secrets: how many secrets each process reads.
+        stores: how many stores the whole fleet has, each for a part of it. One of them is simulated.
+        lost: the part of the store's announcements that get lost.
+        answer_time: seconds that an answer of Secrets Manager takes if there is a store.
 
     Attributes:
+        store: the shared store; None if there is none.
         has_it: when each process got the current key, by the name of the secret.
         failed_calls: how many calls failed because their key was rejected and there was no other.
+        rejected_calls: how often a service rejected a key, even if the call then succeeded with another.
         up: when each process had read all its secrets.
         failed_starts: how often a process could not read all its secrets.
     """
 
-    def __init__(self, processes: int, regions: int = 1, fetch_timeout: float = FETCH_TIMEOUT) -> None:
+    def __init__(
+        self,
+        processes: int,
+        regions: int = 1,
+        fetch_timeout: float = FETCH_TIMEOUT,
+        whole: int = PROCESSES,
+        secrets: int = SECRETS,
+        stores: int = 0,
+        lost: float = 0.0,
+        answer_time: float = ANSWER_TIME,
+    ) -> None:
         self.size = processes
+        self.answer_time = answer_time
         self.fetch_timeout = fetch_timeout
         self.simulation = Simulation()
-        self.names = ["secret-{}".format(number) for number in range(SECRETS)]
+        self.names = ["secret-{}".format(number) for number in range(secrets)]
         self._keys: Dict[str, AccessKey] = {}
         self._versions = itertools.count()
         self.has_it: Dict[str, List[float]] = {}
         for name in self.names:
             self.rotate(name)
-        quota = max(QUOTA * processes / PROCESSES, 1.0)
+        quota = max(QUOTA * processes / whole, 1.0)
         self.regions = [Region(self.simulation, quota, self._keys) for _ in range(regions)]
+        self.store: Optional[Store] = None
+        if stores:
+            self.store = Store(self.simulation, 2 * REFRESH_INTERVAL, whole / stores / processes, lost)
         self.up: List[float] = []
         self.failed_starts = 0
         self.failed_calls = 0
+        self.rejected_calls = 0
         self._processes: List[Process] = []
 
     @contextlib.contextmanager
@@ -332,6 +418,7 @@ class Fleet:
         def send(pull: Callable[[], AccessKey]) -> Tuple[None, Optional[Exception]]:
             if pull() is self._keys[lease.secret_name]:
                 return None, None
+            self.rejected_calls += 1
             return None, ServerException("InvalidAccessKeyId.NotFound", "rejected", 404)
 
         while lease.call(send, lambda: None)[1] is not None:
@@ -350,6 +437,9 @@ class Outcome(NamedTuple):
         moments: the seconds after which each process had the key, or had started, in ascending order.
         failed: the number of calls, or of starts, that failed.
         seconds: the CPU time of the simulation, or of its longest part.
+        rejected: how often a service rejected the former key, even if the call then succeeded.
+        operations: the number of the store's operations in each second since the event, in the whole fleet that has it.
+        busy: the seconds for which they kept the store's thread busy.
     """
 
     processes: int
@@ -359,6 +449,9 @@ class Outcome(NamedTuple):
     moments: List[float]
     failed: int
     seconds: float
+    rejected: int = 0
+    operations: Sequence[int] = ()
+    busy: Sequence[float] = ()
 
     def most(self) -> float:
         """Return the highest average of reads a second over ten seconds, as a multiple of the quota."""
@@ -385,6 +478,7 @@ def outcome_of(fleet: Fleet, began: float, moments: Sequence[float], failed: int
         clock: the CPU time of this process before the simulation.
     """
     seconds = range(int(began), int(fleet.simulation.monotonic()))
+    store = fleet.store
     return Outcome(
         fleet.size,
         sum(region.quota for region in fleet.regions),
@@ -393,6 +487,9 @@ def outcome_of(fleet: Fleet, began: float, moments: Sequence[float], failed: int
         sorted(moment - began for moment in moments),
         failed,
         time.process_time() - clock,
+        fleet.rejected_calls,
+        [] if store is None else [int(store.operations[second] * store.slower) for second in seconds],
+        [] if store is None else [store.busy[second] for second in seconds],
     )
 
 
@@ -405,36 +502,48 @@ def day(processes: int, started_over: float) -> Outcome:
     return outcome_of(fleet, 0.0, fleet.up, fleet.failed_starts, clock)
 
 
-def rotation(processes: int, announced: bool, rejected: bool, regions: int = 1) -> Outcome:
+def rotation(
+    processes: int,
+    announced: bool,
+    rejected: bool,
+    before: Callable[[Fleet], None] = lambda fleet: None,
+    seconds: float = HOUR,
+    **fleet_options: Any,
+) -> Outcome:
     """Simulate a rotation of one secret.
 
     Args:
         processes: the number of processes.
         announced: whether NextRotationDate announced it.
         rejected: whether the services reject the former key from then on.
-        regions: the number of regions.
+        before: called a minute before the rotation, to do something to the store.
+        seconds: how long the fleet is watched from the rotation on.
+        fleet_options: further arguments of ``Fleet``.
     """
-    clock, fleet = time.process_time(), Fleet(processes, regions)
+    clock, fleet = time.process_time(), Fleet(processes, **fleet_options)
     with fleet.simulated():
         fleet.rotate(ROTATED, EVENT if announced else None)
         fleet.start(REFRESH_INTERVAL)
+        fleet.simulation.run(EVENT - 60.0)
+        before(fleet)
         fleet.simulation.run(EVENT)
         fleet.rotate(ROTATED)
         if rejected:
             fleet.call(ROTATED)
-        fleet.simulation.run(EVENT + HOUR)
+        fleet.simulation.run(EVENT + seconds)
     return outcome_of(fleet, EVENT, fleet.has_it[ROTATED], fleet.failed_calls, clock)
 
 
-def outage(processes: int, rejected: bool) -> Outcome:
+def outage(processes: int, rejected: bool, **fleet_options: Any) -> Outcome:
     """Simulate the time after an outage in which all refreshes fall due, and a secret is rotated.
 
     Args:
         processes: the number of processes.
         rejected: whether the services reject the former key. They do so in the last minute only, since every minute
             of it would be the same.
+        fleet_options: further arguments of ``Fleet``.
     """
-    clock, fleet = time.process_time(), Fleet(processes)
+    clock, fleet = time.process_time(), Fleet(processes, **fleet_options)
     end = EVENT + REFRESH_INTERVAL
     with fleet.simulated():
         fleet.start(REFRESH_INTERVAL)
@@ -446,39 +555,112 @@ def outage(processes: int, rejected: bool) -> Outcome:
             fleet.call(ROTATED)
         fleet.simulation.run(end)
         fleet.set_outage(False)
-        fleet.failed_calls = 0
+        fleet.failed_calls = fleet.rejected_calls = 0
         fleet.simulation.run(end + 2 * HOUR)
     return outcome_of(fleet, end, fleet.has_it[ROTATED], fleet.failed_calls, clock)
 
 
-def start(processes: int, seconds: float, fetch_timeout: float = FETCH_TIMEOUT) -> Outcome:
+def start(processes: int, seconds: float, **fleet_options: Any) -> Outcome:
     """Simulate the start of all processes, of which those that fail are started again.
 
     Args:
         processes: the number of processes.
         seconds: the seconds over which they start.
-        fetch_timeout: seconds that a first read may take.
+        fleet_options: further arguments of ``Fleet``.
     """
-    clock, fleet = time.process_time(), Fleet(processes, fetch_timeout=fetch_timeout)
+    clock, fleet = time.process_time(), Fleet(processes, **fleet_options)
     with fleet.simulated():
         fleet.start(seconds)
         fleet.simulation.run(2 * HOUR)
     return outcome_of(fleet, 0.0, fleet.up, fleet.failed_starts, clock)
 
 
-# The title of each scenario, the function that simulates it, and the function's arguments.
-SCENARIOS: Dict[str, Tuple[str, Callable[..., Outcome], Tuple[Any, ...]]] = {
-    "scheduled": ("scheduled rotation", rotation, (True, False)),
-    "scheduled-rejected": ("scheduled rotation, former key rejected", rotation, (True, True)),
-    "emergency": ("emergency rotation", rotation, (False, True)),
-    "emergency-2": ("emergency rotation, 2 regions", rotation, (False, True, 2)),
-    "start-hour": ("start over an hour", start, (HOUR,)),
-    "start": ("start at once", start, (1.0,)),
-    "start-patient": ("start at once, fetch_timeout 30 minutes", start, (1.0, 1800.0)),
-    "day": ("a day, started over an hour", day, (HOUR,)),
-    "outage": ("after an outage of two hours", outage, (False,)),
-    "outage-rejected": ("after an outage, former key rejected", outage, (True,)),
+def redis_down(fleet: Fleet) -> None:
+    """Let the store refuse all connections."""
+    assert fleet.store is not None
+    fleet.store.go_down()
+
+
+def redis_hung(fleet: Fleet) -> None:
+    """Let the store answer nothing."""
+    assert fleet.store is not None
+    fleet.store.is_hung = True
+
+
+def redis_restarted(fleet: Fleet) -> None:
+    """Let the store be down for a second, and empty afterwards."""
+    assert fleet.store is not None
+    fleet.store.go_down()
+    fleet.simulation.at(fleet.simulation.monotonic() + 1.0, fleet.store.come_back)
+
+
+class Scenario(NamedTuple):
+    """What is simulated.
+
+    Attributes:
+        title: as the table has it.
+        function: simulates it.
+        arguments: the function's.
+        options: further arguments of ``Fleet``, or of the function.
+        processes: how many processes are simulated, if that does not depend on the command line.
+    """
+
+    title: str
+    function: Callable[..., Outcome]
+    arguments: Tuple[Any, ...]
+    options: Dict[str, Any] = {}
+    processes: Optional[int] = None
+
+
+# One store with its 5,000 processes is simulated, and their part of the quota: for 100,000 processes with 20 stores.
+STORES: Dict[str, Any] = {"stores": 20}
+GROUP = PROCESSES // 20
+EMERGENCY = (False, True)
+MINUTES = {"seconds": 120.0}
+
+SCENARIOS: Dict[str, Scenario] = {
+    "scheduled": Scenario("scheduled rotation", rotation, (True, False)),
+    "scheduled-rejected": Scenario("scheduled rotation, former key rejected", rotation, (True, True)),
+    "emergency": Scenario("emergency rotation", rotation, EMERGENCY),
+    "emergency-2": Scenario("emergency rotation, 2 regions", rotation, EMERGENCY, {"regions": 2}),
+    "start-hour": Scenario("start over an hour", start, (HOUR,)),
+    "start": Scenario("start at once", start, (1.0,)),
+    "start-patient": Scenario("start at once, fetch_timeout 30 minutes", start, (1.0,), {"fetch_timeout": 1800.0}),
+    "day": Scenario("a day, started over an hour", day, (HOUR,)),
+    "outage": Scenario("after an outage of two hours", outage, (False,)),
+    "outage-rejected": Scenario("after an outage, former key rejected", outage, (True,)),
 }
+SCENARIOS.update({
+    "shared-" + name: SCENARIOS[name]._replace(
+        title="shared: " + SCENARIOS[name].title, options=dict(SCENARIOS[name].options, **STORES), processes=GROUP)
+    for name in ("scheduled", "scheduled-rejected", "emergency", "emergency-2", "start")})
+SCENARIOS.update({
+    "shared-start-minute": Scenario("shared: start over a minute", start, (60.0,), STORES, GROUP),
+    "shared-start-ten": Scenario("shared: start over ten seconds", start, (10.0,), STORES, GROUP),
+    # Where each process tries again and again: a fifth of them, with a fifth of a store.
+    "shared-outage": Scenario("shared: after an outage", outage, (False,), STORES, GROUP // 5),
+    "shared-outage-rejected": Scenario(
+        "shared: after an outage, rejected", outage, (True,), STORES, GROUP // 5),
+    "lost-10": Scenario("shared: emergency, 10 % lost", rotation, EMERGENCY, dict(
+        STORES, lost=0.1, secrets=1, **MINUTES), GROUP),
+    "lost-all": Scenario("shared: emergency, all lost", rotation, EMERGENCY, dict(
+        STORES, lost=1.0, secrets=1, **MINUTES), GROUP),
+    "redis-down": Scenario("shared: emergency, Redis down", rotation, EMERGENCY, dict(
+        STORES, before=redis_down, secrets=1, seconds=400.0), GROUP // 5),
+    "redis-hung": Scenario("shared: emergency, Redis hangs", rotation, EMERGENCY, dict(
+        STORES, before=redis_hung, secrets=1, seconds=400.0), GROUP // 5),
+    "redis-restarted": Scenario("shared: emergency, Redis restarted", rotation, EMERGENCY, dict(
+        STORES, before=redis_restarted, secrets=1, **MINUTES), GROUP),
+})
+# An emergency rotation, by the number of processes: of the fleet and of those that are simulated, and of stores.
+SCENARIOS.update({
+    "size-{}-{}-{}".format(whole, processes, stores): Scenario(
+        "emergency: {:,} processes, {} Redis".format(whole, stores or "no"), rotation, EMERGENCY,
+        {"whole": whole, "stores": stores, "secrets": 1, "seconds": 120.0 if stores else HOUR}, processes)
+    for whole, processes, stores in (
+        (1000, 1000, 0), (10000, 10000, 0), (100000, 2500, 0), (1000000, 2500, 0),
+        (1000, 1000, 1), (5000, 5000, 1), (10000, 10000, 1), (20000, 20000, 1), (20000, 5000, 1),
+        (100000, 10000, 1), (100000, 5000, 20), (1000000, 5000, 200))})
 
 
 # The file of each plot, its title, its scenarios, and how many hours it shows.
@@ -488,13 +670,15 @@ PLOTS = [
     ("outage", "After an outage of two hours", ["outage", "outage-rejected"], 2.0),
     ("start", "The start of a fleet", ["start", "start-patient", "start-hour"], 2.0),
 ]
+STORE_PLOT = ["size-1000-1000-1", "size-5000-5000-1", "size-1000000-5000-200", "size-100000-10000-1",
+              "size-1000-1000-0", "size-10000-10000-0", "size-100000-2500-0", "size-1000000-2500-0"]
 
 
 def play(scenario: str, processes: int, part: int) -> Outcome:
     """Return the result of a scenario for a part of the fleet, which is the same in each run."""
-    _, function, arguments = SCENARIOS[scenario]
+    played = SCENARIOS[scenario]
     random.seed("{} {}".format(scenario, part))
-    return function(processes, *arguments)
+    return played.function(processes, *played.arguments, **played.options)
 
 
 def together(parts: Sequence[Outcome]) -> Outcome:
@@ -507,19 +691,26 @@ def together(parts: Sequence[Outcome]) -> Outcome:
         sorted(itertools.chain.from_iterable(part.moments for part in parts)),
         sum(part.failed for part in parts),
         max(part.seconds for part in parts),
+        sum(part.rejected for part in parts),
+        [sum(second) for second in zip(*(part.operations for part in parts))],
+        [max(second) for second in zip(*(part.busy for part in parts))],
     )
 
 
 def show(scenario: str, outcome: Outcome) -> None:
     """Print a row."""
-    print("{:<42}{:>10}{:>8.1f}{:>11.1f}{:>9}{:>9}{:>9}{:>9}{:>8.0f}".format(
-        SCENARIOS[scenario][0],
+    print("{:<42}{:>10}{:>9}{:>8.1f}{:>11.1f}{:>9}{:>9}{:>9}{:>9}{:>9}{:>8}{:>6.0%}{:>8.0f}".format(
+        SCENARIOS[scenario].title,
         outcome.processes,
+        sum(outcome.asked),
         outcome.most(),
         outcome.throttled(),
-        *("never" if seconds is None else "{:.0f} s".format(seconds)
+        *("never" if seconds is None else "{:.{}f} s".format(seconds, 2 * (seconds < 10))
           for seconds in (outcome.seconds_until(share) for share in (0.5, 0.99, 1.0))),
         outcome.failed,
+        outcome.rejected,
+        max(outcome.operations, default=0),
+        max(outcome.busy, default=0.0),
         outcome.seconds
     ), flush=True)
 
@@ -530,20 +721,26 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--processes", type=int, default=PROCESSES // 10,
                         help="how many processes, with their part of the quota (default %(default)s)")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="how many cores (default %(default)s)")
+    parser.add_argument("--only", metavar="SCENARIO", action="append", choices=SCENARIOS, help="play only this one")
     parser.add_argument("--plots", metavar="DIRECTORY", help="write the plots to this directory")
     parser.add_argument(
         "--data", metavar="DIRECTORY", help="keep the results in this directory, and use those that are there already")
     options = parser.parse_args(arguments)
 
-    print("{:<42}{:>10}{:>8}{:>11}{:>9}{:>9}{:>9}{:>9}{:>8}".format(
-        "", "processes", "quotas", "throttled", "half", "99 %", "all", "failed", "CPU s"))
+    print("{:<42}{:>10}{:>9}{:>8}{:>11}{:>9}{:>9}{:>9}{:>9}{:>9}{:>8}{:>6}{:>8}".format(
+        "", "processes", "reads", "quotas", "throttled", "half", "99 %", "all", "failed", "rejected", "Redis/s", "busy",
+        "CPU s"))
     outcomes: Dict[str, Outcome] = {}
-    parts = max(min(options.cores, options.processes // PART), 1)
-    files = {name: os.path.join(options.data or os.devnull, "{}-{}.json".format(name, options.processes))
-             for name in SCENARIOS}
+    chosen = [name for name in SCENARIOS if not options.only or name in options.only]
+    sizes = {name: SCENARIOS[name].processes or options.processes for name in chosen}
+    files = {name: os.path.join(options.data or os.devnull, "{}-{}.json".format(name, sizes[name])) for name in chosen}
     with concurrent.futures.ProcessPoolExecutor(options.cores) as pool:
-        running = {name: [pool.submit(play, name, options.processes // parts, part) for part in range(parts)]
-                   for name in SCENARIOS if not os.path.exists(files[name])}
+        running = {}
+        for name in chosen:
+            if not os.path.exists(files[name]):
+                # Who shares a store cannot be simulated in parts.
+                parts = 1 if SCENARIOS[name].processes else max(min(options.cores, sizes[name] // PART), 1)
+                running[name] = [pool.submit(play, name, sizes[name] // parts, part) for part in range(parts)]
         for name, file in files.items():
             if name not in running:
                 with open(file) as kept:
@@ -564,11 +761,14 @@ def plot(outcomes: Dict[str, Outcome], directory: str) -> None:
     from benchmarks.plots import figure  # needs matplotlib
 
     for file, title, names, hours in PLOTS:
+        shown = [name for name in names if name in outcomes]
+        if not shown:
+            continue
         step = max(int(hours * HOUR / 360), 1)
         unit, length = ("hours", HOUR) if hours > 1 else ("seconds", 1.0)
         with figure(directory, file, title, 2) as (reads, has_it):
-            for name in names:
-                outcome, label = outcomes[name], SCENARIOS[name][0]
+            for name in shown:
+                outcome, label = outcomes[name], SCENARIOS[name].title
                 at = range(0, int(hours * HOUR), step)
                 reads.plot([second / length for second in at],
                            [sum(outcome.asked[second:second + step]) / step / outcome.quota for second in at],
@@ -586,6 +786,20 @@ def plot(outcomes: Dict[str, Outcome], directory: str) -> None:
             reads.legend(fontsize="small", frameon=False)
             has_it.set_ylabel("% " + ("started" if file in ("day", "start") else "with the new key"))
             has_it.set_xlabel(unit)
+    shown = [name for name in STORE_PLOT if name in outcomes]
+    if not shown:
+        return
+    with figure(directory, "store", "An emergency rotation, with and without a shared store") as (has_it,):
+        for name in shown:
+            outcome = outcomes[name]
+            few = outcome.moments[::max(len(outcome.moments) // 200, 1)]
+            has_it.plot([max(moment, 0.01) for moment in few],
+                        [100 * bisect.bisect(outcome.moments, moment) / outcome.processes for moment in few],
+                        label=SCENARIOS[name].title.split(": ")[-1], linewidth=1)
+        has_it.set_xscale("log")
+        has_it.set_xlabel("seconds")
+        has_it.set_ylabel("% with the new key")
+        has_it.legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 if __name__ == "__main__":

@@ -121,10 +121,42 @@ class TestFleet:
         assert outcome.seconds_until(0.2) is not None
 
     def test_patience_lets_all_start_in_one_go(self):
-        outcome = start(PROCESSES // 5, 1.0, 1800.0)
+        outcome = start(PROCESSES // 5, 1.0, fetch_timeout=1800.0)
 
         assert outcome.failed == 0
         assert outcome.seconds_until(1.0) < 1.2 * outcome.processes * fleets.SECRETS / outcome.quota
+
+    def test_one_read_brings_the_new_key_to_all_that_share_a_store(self):
+        without, shared = (rotation(1000, False, True, seconds=20.0, whole=1000, secrets=1, stores=stores)
+                           for stores in (0, 1))
+
+        assert (sum(without.asked), sum(shared.asked)) == (1000, 1)
+        assert len(shared.moments) == 1000
+        assert shared.seconds_until(1.0) < 0.2 < without.seconds_until(0.5)
+        assert shared.failed == 0
+        assert 0 < shared.rejected < 100 < without.rejected
+
+    def test_lost_announcement_costs_a_rejected_call_and_a_look_at_the_store(self):
+        outcome = rotation(500, False, True, seconds=60.0, whole=500, secrets=1, stores=1, lost=1.0)
+
+        assert sum(outcome.asked) == 1
+        assert outcome.rejected == len(outcome.moments) == 500
+        assert outcome.failed == 0
+        assert sum(outcome.operations) >= 500
+
+    @pytest.mark.parametrize("what", [fleets.redis_down, fleets.redis_hung])
+    def test_works_without_a_store_that_is_gone(self, what):
+        outcome = rotation(200, False, True, before=what, seconds=10.0, whole=200, secrets=1, stores=1)
+
+        assert len(outcome.moments) == sum(outcome.asked) == 200
+        assert outcome.failed == 0
+
+    def test_starts_with_one_read_of_each_secret_where_there_is_a_store(self):
+        outcome = start(100, 10.0, whole=100, stores=1)
+
+        assert len(outcome.moments) == 100
+        assert sum(outcome.asked) <= 2 * fleets.SECRETS
+        assert outcome.failed == 0
 
     def test_leaves_the_modules_of_the_product_as_they_were(self):
         with Fleet(1).simulated():
@@ -164,8 +196,19 @@ class TestMain:
         assert "start over an hour" in first
         assert capsys.readouterr().out == first
 
-    def test_a_fleet_is_its_parts_together(self):
-        parts = [fleets.Outcome(10, 1.0, [3, 1], [1, 0], [2.0, 7.0], 1, 4.0),
-                 fleets.Outcome(10, 1.0, [2, 2], [0, 0], [5.0], 2, 6.0)]
+    def test_plays_only_what_it_is_told_to(self, capsys, monkeypatch):
+        monkeypatch.setattr(fleets, "SCENARIOS", {
+            name: fleets.Scenario(name, fleets.start, (1.0,), {"secrets": 1}, 10) for name in ("this", "other")})
 
-        assert fleets.together(parts) == fleets.Outcome(20, 2.0, [5, 3], [1, 0], [2.0, 5.0, 7.0], 3, 6.0)
+        fleets.main(["--only", "this", "--cores", "1"])
+
+        shown = capsys.readouterr().out
+        assert "this" in shown
+        assert "other" not in shown
+
+    def test_a_fleet_is_its_parts_together(self):
+        parts = [fleets.Outcome(10, 1.0, [3, 1], [1, 0], [2.0, 7.0], 1, 4.0, 5, [1, 2], [0.5, 0.0]),
+                 fleets.Outcome(10, 1.0, [2, 2], [0, 0], [5.0], 2, 6.0, 1, [2, 2], [0.0, 0.25])]
+
+        assert fleets.together(parts) == fleets.Outcome(
+            20, 2.0, [5, 3], [1, 0], [2.0, 5.0, 7.0], 3, 6.0, 6, [3, 4], [0.5, 0.25])
