@@ -140,6 +140,13 @@ def bench(session):
                 *(session.posargs or ["--docs", "docs/performance"]))
 
 
+@nox.session(name="bench-store")
+def bench_store(session):
+    """Measure what a shared store costs reads, calls, first reads and renewals; needs redis-server."""
+    install(session, ".[testing,redis]", "pyperf")
+    session.run("python", "-m", "benchmarks.shared_store")
+
+
 def environment(session, who, python, *what):
     """Install a peer into an environment of its own; return None if that fails."""
     directory = os.path.abspath(os.path.join(session.create_tmp(), who))
@@ -170,10 +177,19 @@ def soak(session):
 
 @nox.session
 def fleet(session):
-    """Simulate 10,000 processes with their part of Secrets Manager's quota: 12 minutes of one core."""
-    install(session, ".[test]", "matplotlib")
-    session.run("python", "-m", "pytest", "-q", "tests/benchmarks/test_fleet.py")
+    """Simulate up to a million processes that share a quota, and stores: 20 minutes of one core."""
+    install(session, ".[test,redis]", "matplotlib")
+    session.run(
+        "python", "-m", "pytest", "-q", "tests/benchmarks/test_fleet.py", "tests/benchmarks/test_fleet_store.py")
     session.run("python", "-m", "benchmarks.fleet", *(session.posargs or ["--plots", "docs/fleet"]))
+
+
+@nox.session
+def fleet_real(session):
+    """Measure a real Redis as a shared store, and run 200 real processes beside the simulation: six minutes."""
+    install(session, ".[test,redis]")
+    session.run("python", "-m", "benchmarks.fleet_redis")
+    session.run("python", "-m", "benchmarks.fleet_real", *session.posargs)
 
 
 @nox.session
@@ -288,6 +304,14 @@ def browser(session):
     """Run the tests of the console in Chromium; needs Debian's packages chromium and chromium-driver."""
     install(session, ".[test]", "selenium")
     session.run("python", "-m", "pytest", "-q", "tests/testing/test_console_browser.py", *session.posargs)
+
+
+@nox.session
+def redis(session):
+    """Run the tests of the shared store with a real Redis; needs Debian's package redis-server."""
+    install(session, ".[test]")
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", "-m", "matrix or not matrix", "tests/stores",
+                "tests/check/test_shared_store.py", "tests/examples/test_shared_store.py", *session.posargs)
 
 
 @nox.session(python=PYTHONS)

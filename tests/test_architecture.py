@@ -30,7 +30,7 @@ ROOMS = (
     ("runtime", "runtime"),
     ("lease", "ak_expire_handler default_ak_expire_handler lease"),
     ("managed_credentials", "managed_credentials"),
-    ("plugin_kit", "__init__ plugin_kit bodies check metrics prometheus opentelemetry"),
+    ("plugin_kit", "__init__ plugin_kit bodies check metrics prometheus opentelemetry rotation_events"),
     ("compat", "compat auth model service utils aliyun_sdk_secretsmanager_plugins_manager credentials_provider "
                "secretsmanager_plugin_builder secretsmanager_plugin_credential_updater backoff_strategy "
                "refresh_strategy secret_store cache_hook"),

@@ -43,12 +43,20 @@ VARIABLES = {
     "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "acs:ram::1:oidc-provider/a",
     "ALIBABA_CLOUD_OIDC_TOKEN_FILE": "/token",
 }
-PASSWORD = {"CLIENT_KEY_PASSWORD": "a password", "CACHE_FILE_PASSWORD": "a password"}
+PASSWORD = dict.fromkeys(
+    ("CLIENT_KEY_PASSWORD", "CACHE_FILE_PASSWORD", "SHARED_STORE_PASSWORD", "SHARED_STORE_AUTH"), "a password")
 # Keys that go with another.
 NEEDS = {
     "cache_file_path": "cache_file_password_from_file_path",
     "cache_file_password_from_env_variable": "cache_file_path",
     "cache_file_password_from_file_path": "cache_file_path",
+    "shared_store_url": "shared_store_password_from_file_path",
+    "shared_store_password_from_env_variable": "shared_store_url",
+    "shared_store_password_from_file_path": "shared_store_url",
+    "shared_store_auth_from_env_variable": "shared_store_url|shared_store_password_from_file_path",
+    "shared_store_auth_from_file_path": "shared_store_url|shared_store_password_from_file_path",
+    "shared_store_prefix": "shared_store_url|shared_store_password_from_file_path",
+    "shared_store_timeout_milliseconds": "shared_store_url|shared_store_password_from_file_path",
 }
 
 
@@ -87,7 +95,8 @@ def name_of(path):
 @pytest.fixture
 def load(tmp_path, monkeypatch, caplog):
     """Call it with the text of a properties file: loads it, with the files that it names beside it, without a warning."""
-    for name in ("client-key-password.txt", "cache-file-password.txt"):
+    for name in ("client-key-password.txt", "cache-file-password.txt", "shared-store-password.txt",
+                 "shared-store-auth.txt"):
         (tmp_path / name).write_text("a password\n")
     (tmp_path / "client-key.json").write_text("{}")
     (tmp_path / "kms-instance-ca.pem").write_bytes(ca_pem())
@@ -484,7 +493,7 @@ class TestExample:
 
     @pytest.mark.parametrize("credentials_type", CREDENTIALS_TYPES)
     def test_loads_with_all_comment_signs_taken_off_for_each_type(self, credentials_type, load):
-        everything = re.sub(r"^#(?=[a-z_]+=)(?!cache_file_password_from_env)", "", text_of(EXAMPLE), flags=re.M)
+        everything = re.sub(r"^#(?=[a-z_]+=)(?!cache_file_password_from_env|shared_store_password_from_env|shared_store_auth_from_env)", "", text_of(EXAMPLE), flags=re.M)
 
         settings = load(everything.replace("credentials_type=ak", "credentials_type=" + credentials_type))
 
