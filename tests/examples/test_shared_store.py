@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 
 import pytest
 
@@ -60,13 +61,20 @@ def start(tmp_path):
 
 
 @pytest.fixture
-def connect(tmp_path):
+def redis_socket():
+    """The path of a socket. One below ``tmp_path`` may be longer than the 107 characters that a system takes."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield os.path.join(directory, "socket")
+
+
+@pytest.fixture
+def connect(redis_socket):
     """Call it with a user and a password: a client of the Redis at the socket of the test."""
     redis = pytest.importorskip("redis")
     clients = []
 
     def connect_as(username=None, password=None):
-        clients.append(redis.Redis(unix_socket_path=str(tmp_path / "socket"), username=username, password=password, db=1))
+        clients.append(redis.Redis(unix_socket_path=redis_socket, username=username, password=password, db=1))
         return clients[-1]
 
     yield connect_as
@@ -83,10 +91,10 @@ def passed(path):
 
 
 @pytest.fixture
-def rights(start, connect, tmp_path):
+def rights(start, connect, tmp_path, redis_socket):
     """A client of the user that the page makes with ``ACL SETUSER``."""
-    start("--port", "0", "--unixsocket", str(tmp_path / "socket"), "--save", "")
-    command = block(PAGE, "acl").replace("redis-cli", "redis-cli -s socket")
+    start("--port", "0", "--unixsocket", redis_socket, "--save", "")
+    command = block(PAGE, "acl").replace("redis-cli", "redis-cli -s " + redis_socket)
     printed = subprocess.run(["sh", "-ec", command], cwd=str(tmp_path), check=True, stdout=subprocess.PIPE)
     assert printed.stdout == b"OK\n"
     return connect(USER, passed(tmp_path / "shared-store-auth.txt"))
@@ -103,10 +111,10 @@ def refused(call, *arguments):
 @needs_redis
 @needs_openssl
 class TestUser:
-    def test_may_do_all_that_the_package_does(self, rights, tmp_path):
+    def test_may_do_all_that_the_package_does(self, rights, tmp_path, redis_socket):
         from aliyun_sdk_secretsmanager_common_plugin.stores.redis_store import RedisStore
 
-        store = RedisStore(SharedStoreSettings("unix://{}@{}?db=1".format(USER, tmp_path / "socket"), "password",
+        store = RedisStore(SharedStoreSettings("unix://{}@{}?db=1".format(USER, redis_socket), "password",
                                                passed(tmp_path / "shared-store-auth.txt"), timeout=10.0), 600.0)
         listening, connections = store.connection(), Connections()
         listening.send("SUBSCRIBE", store.channel())
@@ -146,7 +154,7 @@ class TestUser:
 
 
 @pytest.fixture
-def prepared(tmp_path):
+def prepared(tmp_path, redis_socket):
     """The directory in which ``prepare.sh`` has run, with ``redis.conf`` for a Redis there."""
     for name in ("prepare.sh", "redis.conf"):
         shutil.copy(str(FILES / name), str(tmp_path))
@@ -157,7 +165,7 @@ def prepared(tmp_path):
     text = text_of(FILES / "redis.conf")
     assert text.count("/etc/redis/") == 3 and "tls-port 6379\n" in text
     (tmp_path / "redis.conf").write_text(text.replace("/etc/redis/", str(tmp_path / "redis") + "/").replace(
-        "tls-port 6379", "tls-port {}\nunixsocket {}".format(port, tmp_path / "socket")))
+        "tls-port 6379", "tls-port {}\nunixsocket {}".format(port, redis_socket)))
     return tmp_path, port
 
 
