@@ -148,6 +148,16 @@ class FleetMachine(RuleBasedStateMachine):
             else:
                 self.fleet.processes[at].handle(announced)
 
+    @rule(at=counts)
+    def an_announcement_overtakes_an_answer(self, at):
+        slow, quick = self.fleet.processes[at], self.fleet.processes[at - 1]
+        slow.network, slow.seconds, quick.network, quick.seconds = "good", 1.5, "good", 0.02
+        slow.ask(REFRESH, 2.0)
+        self.fleet.pass_time(0.3)
+        self.fleet.rotate()
+        quick.ask(REFRESH, 2.0)
+        self.fleet.pass_time(2.0)
+
     @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 5.0, 40.0, 700.0]))
     def wait(self, seconds):
         self.fleet.pass_time(seconds)
