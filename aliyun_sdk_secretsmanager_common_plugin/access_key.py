@@ -167,6 +167,15 @@ def check_secret_name(secret_name: Any) -> None:
                                  "holds the AccessKey".format(mask_access_key_id(secret_name.strip())))
 
 
+def is_secret_name(value: Any) -> bool:
+    """Return whether a value can be the name of a secret, as ``check_secret_name`` checks it."""
+    try:
+        check_secret_name(value)
+    except ConfigurationError:
+        return False
+    return True
+
+
 def can_be_sent(text: str) -> bool:
     """Return whether ``text`` may be part of a header: it is ASCII without control characters."""
     return re.match(r"[ -~]*\Z", text) is not None

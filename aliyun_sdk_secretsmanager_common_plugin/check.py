@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
-from .access_key import DATE, check_secret_name, parse_secret
+from .access_key import DATE, check_secret_name, is_secret_name, parse_secret
 from .clock import Clock
 from .exceptions import ConfigurationError, ManagedCredentialsError
 from .identities import configured_identity
@@ -473,7 +473,7 @@ def _leave_and_take(
         raise _Failure("an announcement does not come back; name an address at which all connections lead to the same "
                        "Redis")
     store, _ = shared_store(settings, refresh_interval)
-    names = [each for each in secret_names if _is_name(each)]
+    names = [each for each in secret_names if is_secret_name(each)]  # the step of the secret names the others
     looks = [_run(store, Take(0, each, None, math.inf, 0.0), connections) for each in names]
     warnings = ["the answer of {!r} in the store cannot be used: {}; look who else writes under shared_store_prefix"
                 .format(each, look.ignored) for each, look in zip(names, looks) if look.ignored]
@@ -504,14 +504,6 @@ def _heard(store: Any, share: Callable[[], Any], connections: Connections) -> bo
         raise
     except Exception as error:
         raise _Failure("announcements cannot be heard: " + problem(error)) from None
-
-
-def _is_name(name: str) -> bool:
-    try:
-        check_secret_name(name)
-    except ConfigurationError:  # the step of the secret says so
-        return False
-    return True
 
 
 def _identify(settings: Settings) -> _Finding:

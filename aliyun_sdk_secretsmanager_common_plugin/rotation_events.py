@@ -6,8 +6,8 @@ from typing import Any, List, Mapping, Optional, Union
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
 from . import runtime
-from .access_key import check_secret_name
-from .exceptions import ConfigurationError, ManagedCredentialsError
+from .access_key import is_secret_name
+from .exceptions import ManagedCredentialsError
 from .managed_credentials import ManagedCredentials
 from .runtime import Account
 from .secrecy import json_object, log_fields, logger_of
@@ -87,13 +87,7 @@ def _names_in(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> List[str]:
 
 
 def _is_name(name: Any) -> bool:
-    if not isinstance(name, str) or len(name) > LONGEST_NAME or not name.isprintable():
-        return False
-    try:
-        check_secret_name(name)
-    except ConfigurationError:
-        return False
-    return True
+    return is_secret_name(name) and len(name) <= LONGEST_NAME and name.isprintable()
 
 
 def _refresh(names: List[str]) -> List[str]:
