@@ -1,5 +1,6 @@
 """A real Redis for tests: ``redis-server`` on a free port of the loopback interface, without files."""
 
+import random
 import shutil
 import signal
 import socket
@@ -12,9 +13,19 @@ from tests.conftest import wait_until
 
 
 def free_port():
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
+    """Return a port that no server has, and that no system gives to a socket that asks for any port.
+
+    A port that the system picked could go to another test's socket before the server has it, or between its end and
+    its next start.
+    """
+    while True:
+        port = random.SystemRandom().randrange(10000, 16000)
+        with socket.socket() as listening:
+            try:
+                listening.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class RedisServer:
@@ -67,6 +78,7 @@ class RedisServer:
         return self.client.info("commandstats").get("cmdstat_" + name, {}).get("calls", 0)
 
     def _answers(self):
+        assert self._process.poll() is None, "redis-server ended at once; another program may have taken its port"
         try:
             return self.client.ping()
         except redis.AuthenticationError:

@@ -17,6 +17,7 @@ from aliyun_sdk_secretsmanager_common_plugin.keeper.actions import Free, Probe, 
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager import Connections
 from aliyun_sdk_secretsmanager_common_plugin.settings import SharedStoreSettings, load_settings
 from aliyun_sdk_secretsmanager_testing.certificates import ca_pem
+from tests.redis_server import free_port
 
 from .pages import DOCS, EXAMPLES, block, blocks, text_of
 
@@ -159,9 +160,7 @@ def prepared(tmp_path, redis_socket):
     for name in ("prepare.sh", "redis.conf"):
         shutil.copy(str(FILES / name), str(tmp_path))
     subprocess.run(["sh", "prepare.sh"], cwd=str(tmp_path), check=True, stderr=subprocess.DEVNULL)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     text = text_of(FILES / "redis.conf")
     assert text.count("/etc/redis/") == 3 and "tls-port 6379\n" in text
     (tmp_path / "redis.conf").write_text(text.replace("/etc/redis/", str(tmp_path / "redis") + "/").replace(
