@@ -302,7 +302,8 @@ class Entry:
         # The wish of the program's own refresh strategy.
         self.refresh_at: Optional[float] = None
         self.may_be_earlier = True
-        self.overdue_since: Optional[float] = None  # first read after the rotation's date without a new version
+        # When it was first read after the rotation's date without a new version, by the monotonic clock.
+        self.overdue_since: Optional[float] = None
         self.spread = SPREAD  # by which part of the interval a refresh may come earlier
         self.refresh_failures = 0  # in a row
         self.retry_at = 0.0  # when a refresh may be tried again after a failure

@@ -595,7 +595,7 @@ class Keeper:
         if is_new and former is not None or not is_overdue(entry, now, self._refresh_interval):
             entry.overdue_since = None
         elif entry.overdue_since is None:
-            entry.overdue_since = now.time
+            entry.overdue_since = now.monotonic
         if entry.signed_from is not None:
             entry.signing_delay = self._provider_refresh_interval
             self._heed_signed(entry, now.monotonic)

@@ -57,7 +57,7 @@ def next_refresh(entry: Entry, now: Now, refresh_interval: float) -> float:
     if entry.next_rotation is not None and entry.next_rotation > entry.read_time:
         delay = min(delay, entry.next_rotation - now.time + spread_evenly(*timing.ROTATION_SPREAD))
     elif entry.overdue_since is not None:
-        wait = timing.FIRST_OVERDUE_DELAY + 2 * max(entry.read_time - entry.overdue_since, 0.0)
+        wait = timing.FIRST_OVERDUE_DELAY + 2 * max(entry.read_monotonic - entry.overdue_since, 0.0)
         delay = min(delay, equal_jitter(min(wait, timing.LONGEST_OVERDUE_DELAY)) - age(entry, now))
     if entry.expires is not None and entry.expires > entry.read_time:
         margin = min((entry.expires - entry.read_time) / timing.EXPIRY_PART, timing.LONGEST_EXPIRY_MARGIN)

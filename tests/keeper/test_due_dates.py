@@ -185,6 +185,15 @@ class TestOverdueRotation:
 
         assert self.asked_after(world, 100.0) == pytest.approx([5, 15, 45], abs=1e-5)
 
+    @pytest.mark.parametrize("seconds", [-1800, 1800])
+    def test_is_asked_about_as_often_where_the_wall_clock_jumps_meanwhile(self, longest_jitter, seconds):
+        world = World(key("A", next_rotation=NOW - 0.9 * INTERVAL))
+        world.read()
+        world.pass_time(6.0)
+        world.jump(seconds)
+
+        assert self.asked_after(world, 205.0) == pytest.approx([15, 45, 135], abs=1e-5)
+
     def test_is_asked_about_as_often_where_two_slow_regions_answer(self, longest_jitter):
         answer = key("A", next_rotation=NOW + 100)
         world = World(After(1.5, answer), After(1.5, answer))
