@@ -415,6 +415,14 @@ class TestPreload:
         assert len({request.name for request in world.requests}) == 20
         assert len(asker.answers) == 1
 
+    def test_tries_again_as_other_first_reads_do(self):
+        world = World(NO_CONNECTION)
+        asker = world.preload(self.NAMES[:1])
+        world.gateways[0].answer = A
+
+        world.wait_for(asker)
+        assert list(world.keys) == self.NAMES[:1]
+
     def test_of_thousands_that_fail_at_once_is_over_at_once(self):
         world = World()
 

@@ -30,6 +30,7 @@ from .world import (
 )
 
 A, B, C = key("A"), key("B"), key("C")
+REFUSED_IDENTITY = ServerException("InvalidSecurityToken.Expired", "it has expired", http_status=400)
 
 
 def hanging(*answers, **options):
@@ -46,6 +47,16 @@ def give_up_too_many(world):
         assert not world.refresh()
         world.pass_time(1.2)
     del world.requests[:]
+
+
+def give_up_all_but_the_last(world):
+    """Refresh until one request less hangs, and another one that will be given up in a tenth of a second."""
+    while len(world.given_up) < MOST_GIVEN_UP:
+        assert not world.refresh()
+        world.pass_time(1.2)
+    began = world.monotonic
+    assert not world.refresh()
+    world.pass_time(began + 2.0 + GRACE - 0.1 - world.monotonic)
 
 
 class TestPace:
@@ -77,7 +88,7 @@ class TestPace:
     def test_a_refused_identity_counts_as_three_since_its_gateway_may_ask_twice(self):
         world = World(A)
         world.read()
-        world.gateways[0].answer = ServerException("InvalidSecurityToken.Expired", "it has expired", http_status=400)
+        world.gateways[0].answer = REFUSED_IDENTITY
         for _ in range(2):
             assert not world.refresh()
 
@@ -269,6 +280,16 @@ class TestOneRequest:
         assert world.wait_for(asker).key == B
         assert asker.took == 3.5
 
+    def test_who_finds_one_in_progress_and_cannot_ask_anew_in_time_is_told_so_at_once(self, longest_jitter):
+        world = hanging()
+        world.refresh()
+        asker = world.ask(REFRESH, 0.5)
+        world.pass_time(0.1)
+        world.end(world.requests[-1].number, REFUSED_IDENTITY)
+
+        assert not asker.result()
+        assert asker.took == pytest.approx(0.1)
+
     def test_request_of_an_earlier_fetch_is_no_answer_to_who_asks_later(self):
         world = World(A)
         world.read()
@@ -402,6 +423,23 @@ class TestTimeToLive:
         renewal = world.renew(A)
 
         assert re.search(r"failed or hang, and Gateway\(r1\) may be asked in \d+.\d s only", str(renewal.error))
+
+    def test_where_the_last_of_those_is_given_up_the_next_gateway_is_asked_at_once(self, longest_jitter):
+        world = hanging(NO_CONNECTION)
+        give_up_all_but_the_last(world)
+        world.gateways[1].answer = B
+        asker = world.ask(REFRESH, 2.0)
+
+        assert world.wait_for(asker)
+        assert asker.took == pytest.approx(0.1)
+
+    def test_where_the_last_of_those_is_given_up_a_fetch_without_another_gateway_is_over(self, longest_jitter):
+        world = hanging()
+        give_up_all_but_the_last(world)
+        asker = world.ask(REFRESH, 2.0)
+
+        assert not world.wait_for(asker)
+        assert asker.took == pytest.approx(0.1)
 
     def test_other_gateways_have_their_own(self):
         world = hanging(NEVER)

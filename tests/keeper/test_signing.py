@@ -35,6 +35,17 @@ def gaps(world):
 
 
 class TestSigning:
+    def test_at_the_very_moment_is_followed_by_a_read(self, world, longest_jitter):
+        world.pass_time(1.0)
+        world.sign()
+        moment = world.signed_from[NAME]
+        asked = len(world.requests)
+        world.pass_time(moment - world.monotonic)
+        assert world.monotonic == moment
+        world.sign()
+
+        assert len(world.requests) == asked + 1
+
     def test_is_followed_by_a_read_each_interval(self, world):
         sign_for(world, 10 * INTERVAL)
 

@@ -134,6 +134,7 @@ class World:
         kept: by name, a stored key and when it was read; None if the store has nothing.
         shared_store: the shared store, None if there is none.
         operations: what it was asked, in order.
+        operations_begun: when.
         lines: the log, as it would be written.
     """
 
@@ -148,6 +149,7 @@ class World:
                                          provider_refresh_interval, store_timeout)
         self.shared_store = None if store_timeout is None else Store(lambda: self.time)
         self.operations = []
+        self.operations_begun = []
         self.keys = {}
         self.requests = []
         self.under_way = {}
@@ -368,6 +370,7 @@ class World:
 
     def _operate(self, action):
         self.operations.append(action)
+        self.operations_begun.append(self.monotonic)
         if self.shared_store.mode == "fails":
             self._come(0.0, told.StoreEnded(action.number, error="of the test"))
         elif self.shared_store.mode == "works":
