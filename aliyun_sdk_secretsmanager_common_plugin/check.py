@@ -280,7 +280,7 @@ def _steps(
         if not names:
             yield Step("secret", _NOTHING, True, "no secret was tried; name one as an argument, or in secret_names", {})
         for name in names:
-            yield from _secret(settings, name, places)
+            yield from _secret(settings, name, places, "key" in needed)
 
 
 def _file_trial(config: Optional[str]) -> _Trial:
@@ -463,7 +463,7 @@ def _connect(gateway: HttpsGateway, timeout: float) -> Tuple[float, Mapping[str,
     raise ManagedCredentialsError(problem)
 
 
-def _secret(settings: Settings, name: str, places: Sequence[_Place]) -> Iterator[Step]:
+def _secret(settings: Settings, name: str, places: Sequence[_Place], with_key: bool) -> Iterator[Step]:
     with _Trial("secret", shown_secret_name(name), "give the name that the secret has in Secrets Manager",
                 "secrets-manager/index.rst") as trial:
         check_secret_name(name)
@@ -476,7 +476,7 @@ def _secret(settings: Settings, name: str, places: Sequence[_Place]) -> Iterator
         yield step
         if answer is not None:
             answers[place.label] = answer
-    if answers:
+    if answers and with_key:
         yield _key(name, answers)
 
 

@@ -47,6 +47,12 @@ class TestOnly:
         assert found.failed() == ["identity"]
         assert found.code == 1
 
+    def test_a_check_that_needs_the_named_one_does_not_run(self, cloud, only):
+        cloud.create_secret("other", secret_data="no key")
+
+        assert only("secret", secrets=["other"]).code == 0
+        assert only("key", secrets=["other"]).failed() == ["key"]
+
     def test_a_file_that_is_wrong_is_shown_whatever_was_chosen(self, only, tmp_path):
         assert only("cache-file", path=str(tmp_path / "nowhere")).failed() == ["file"]
 
