@@ -181,8 +181,8 @@ def learn_secrets():
     after(settings.IdentitySettings, "__new__", lambda made, *args, **kwargs: of_key(None, made))
     for sealed in (settings.ClientKeySettings, settings.CacheFileSettings, settings.SharedStoreSettings):
         after(sealed, "__new__", lambda made, *args, **kwargs: ledger.add(made.password, getattr(made, "auth", None)))
-    after(loading._Properties, "__init__", lambda _, properties, source, values, where: ledger.add(
-        *(values.get(key) for key in SECRET_KEYS)))
+    after(loading._Properties, "__init__", lambda _, properties, source, entries: ledger.add(
+        *(entries[key].value for key in SECRET_KEYS if key in entries)))
     after(Vault, "_arbitrary", lambda made, *args: ledger.add(made.data))
     after(OidcProvider, "issue", lambda token, *args, **kwargs: ledger.add(token))
     after(Instance, "issue_token", lambda token, *args, **kwargs: ledger.add(token))

@@ -9,7 +9,7 @@ from ..access_key import DATE, can_be_sent
 from ..exceptions import ConfigurationError
 from ..secrecy import json_object, shown_path
 from ..settings import ClientKeySettings
-from ..settings.files import read_file, why_unreadable
+from ..settings.files import Unreadable, read_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -55,7 +55,7 @@ def load_client_key(settings: ClientKeySettings) -> ClientKey:
     from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
     def fail(problem: str) -> NoReturn:
-        raise ConfigurationError("the client key file {}: {}".format(shown_path(settings.key_file), problem))
+        raise ConfigurationError("the client key file {}: {}".format(shown_path(settings.key_file), problem)) from None
 
     document = _json_object(settings.key_file, fail)
     if not all(isinstance(document.get(field), str) for field in ("KeyId", "PrivateKeyData")):
@@ -85,13 +85,10 @@ def load_client_key(settings: ClientKeySettings) -> ClientKey:
 
 
 def _json_object(path: str, fail: Callable[[str], NoReturn]) -> Mapping[str, Any]:
-    problem = ""
     try:
-        content = read_file(path)
-    except (OSError, ValueError) as error:
-        problem = "cannot be read: " + why_unreadable(error, _DOWNLOADED)
-    if problem:
-        fail(problem)
+        content = read_file(path, _DOWNLOADED)
+    except Unreadable as error:
+        fail("cannot be read: {}".format(error))
     document = json_object(content.decode("utf-8-sig", "replace"))
     if document is None:
         fail("is no JSON object; " + _DOWNLOADED)

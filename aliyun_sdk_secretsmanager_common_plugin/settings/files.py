@@ -6,7 +6,7 @@ import selectors
 import stat
 import threading
 import time
-from typing import Dict, Tuple, Union
+from typing import Dict, Tuple
 
 # None of the files that a configuration names is larger.
 LARGEST = 1 << 20
@@ -20,14 +20,45 @@ _pipes: Dict[str, Tuple[_State, bytes]] = {}
 _locks: Dict[int, threading.Lock] = {}
 
 
-def read_file(path: str) -> bytes:
+class Unreadable(Exception):
+    """A file cannot be read. The text says why and what to do, and shows neither path nor content."""
+
+
+def read_file(path: str, missing: str) -> bytes:
     """Return the bytes of a file, at most 1 MiB.
 
     A pipe can be read only once, so its content is kept, and returned again for the same pipe.
 
+    Args:
+        path: the file.
+        missing: what to do if there is no such file.
+
     Raises:
-        OSError, ValueError: it cannot be read; ``why_unreadable`` says why.
+        Unreadable: it cannot be read.
     """
+    try:
+        return _content_of(path)
+    except ValueError:
+        problem = "that is no path; write that of a file"
+    except OSError as error:
+        remedies = {FileNotFoundError: missing, NotADirectoryError: missing, IsADirectoryError: "name the file in it",
+                    PermissionError: "let the user of this process read it"}
+        problem = "{}; {}".format(
+            error.strerror or type(error).__name__, remedies.get(type(error), "give a regular file"))
+    raise Unreadable(problem)  # outside the handler, because the other error holds the path
+
+
+def read_text(path: str, missing: str) -> str:
+    """Do what ``read_file`` does for a file in UTF-8, and return its text."""
+    content = read_file(path, missing)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        at = error.start
+    raise Unreadable("it is no UTF-8 text (byte {}); save it as UTF-8".format(at))
+
+
+def _content_of(path: str) -> bytes:
     kind = os.stat(path).st_mode
     if stat.S_ISFIFO(kind):
         content = _read_pipe(path)
@@ -39,26 +70,6 @@ def read_file(path: str) -> bytes:
     if len(content) > LARGEST:
         raise OSError(errno.EFBIG, "it is larger than {} bytes".format(LARGEST))
     return content
-
-
-def why_unreadable(error: Union[OSError, ValueError], missing: str) -> str:
-    """Return why ``read_file`` failed, and what to do.
-
-    Args:
-        error: what it raised.
-        missing: what to do if there is no such file.
-    """
-    if not isinstance(error, OSError):
-        return "that is no path; write that of a file"
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        remedy = missing
-    elif error.errno == errno.EISDIR:
-        remedy = "name the file in it"
-    elif error.errno in (errno.EACCES, errno.EPERM):
-        remedy = "let the user of this process read it"
-    else:
-        remedy = "give a regular file"
-    return "{}; {}".format(error.strerror or type(error).__name__, remedy)
 
 
 def certificates_problem(path: str) -> str:

@@ -4,7 +4,7 @@ import functools
 import logging
 import os
 import re
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ..access_key import check_secret_name
 from ..exceptions import ConfigurationError
@@ -62,7 +62,6 @@ _REGION_EXAMPLE = 'write [{"regionId": "cn-hangzhou"}]'
 _INSTANCE_EXAMPLE = ('write [{"regionId": "cn-hangzhou", "endpoint": "...", "clientKeyFile": "...", '
                      '"passwordFromFilePath": "..."}]')
 
-_Gateway = TypeVar("_Gateway")
 # Returns the raw value of a field of one entry.
 _Field = Callable[..., RawValue]
 
@@ -105,63 +104,52 @@ def load_settings(path: Optional[str] = None, identity: bool = True, gateways: b
     entries: Dict[str, Entry] = {}
     if named or os.path.exists(path) or not any(key in os.environ for key in _SUFFICIENT_KEYS):
         entries = read_properties(path)
-    values = {key: entry.value for key, entry in entries.items()}
-    where = {key: "{}, {}".format(path, entry.where) for key, entry in entries.items()}
-    named_by_entries = re.findall(r'"passwordFromFilePathName"\s*:\s*"([^"]*)"',
-                                  values.get("cache_client_dkms_config_info", ""))
-    for key in values:
-        if key not in KEYS and key not in named_by_entries:
-            logger.warning("%s: an unknown key of %d characters%s", where[key], len(key), did_you_mean(key, KEYS))
-    for key in KEYS:
-        if key in ConfigLoader._environment:
-            values[key], where[key] = ConfigLoader._environment[key].strip(), "the environment"
-    return _Properties(path, values, where).settings(identity, gateways)
+        _warn_of_unknown_keys(entries)
+    environment = ConfigLoader._environment
+    entries.update((key, Entry(environment[key].strip(), "the environment")) for key in KEYS if key in environment)
+    return _Properties(path, entries).settings(identity, gateways)
 
 
-def settings_from(
-    source: str, values: Mapping[str, str], identity: bool = True, gateways: bool = True
-) -> Settings:
-    """Return the settings that raw values say.
+def settings_from(source: str, values: Mapping[str, str], identity: bool = True, gateways: bool = True) -> Settings:
+    """Do what ``load_settings`` does, for values by key.
 
     Args:
         source: what messages say of where the values are from. Relative paths are relative to the working directory.
-        values: the values by key.
-        identity: as ``load_settings`` takes it.
-        gateways: as ``load_settings`` takes it.
-
-    Raises:
-        ConfigurationError: a key is missing or wrong; the message says which.
+        values: the values.
+        identity: as of ``load_settings``.
+        gateways: as of ``load_settings``.
     """
-    return _Properties(source, values, {}).settings(identity, gateways)
+    entries = {key: Entry(value, source) for key, value in values.items()}
+    return _Properties(source, entries).settings(identity, gateways)
+
+
+def _warn_of_unknown_keys(entries: Mapping[str, Entry]) -> None:
+    instances = entries["cache_client_dkms_config_info"].value if "cache_client_dkms_config_info" in entries else ""
+    named_there = re.findall(r'"passwordFromFilePathName"\s*:\s*"([^"]*)"', instances)
+    for key, entry in entries.items():
+        if key not in KEYS and key not in named_there:
+            logger.warning("%s: an unknown key of %d characters%s", entry.where, len(key), did_you_mean(key, KEYS))
 
 
 class _Properties:
-    """The raw values of one configuration, and the settings that are made of them.
+    """The raw values of one configuration, and the settings that are made of them."""
 
-    Args:
-        file: the path of the properties file, or another name of the source, for messages.
-        values: the values by key.
-        where: where a key's value stands, for messages; ``file`` where it is not known.
-    """
-
-    def __init__(self, file: str, values: Mapping[str, str], where: Mapping[str, str]) -> None:
-        self._file = file
-        self._directory = directory_of(file)
-        self._values = dict(values)
-        self._where = dict(where)
+    def __init__(self, source: str, entries: Mapping[str, Entry]) -> None:
+        self._source = source
+        self._directory = directory_of(source)
+        self._entries = dict(entries)
         for key, variable in _VARIABLES.items():
-            if not self._values.get(key) and os.environ.get(variable):
-                self._values[key] = os.environ[variable].strip()
-                self._where[key] = "the environment variable " + variable
+            if not self._entry(key).value and os.environ.get(variable):
+                self._entries[key] = Entry(os.environ[variable].strip(), "the environment variable " + variable)
 
     def settings(self, identity: bool, gateways: bool) -> Settings:
-        """Return the settings; the arguments are those of ``load_settings``."""
         shared: Tuple[SharedGatewaySettings, ...] = ()
         dedicated: Tuple[DedicatedGatewaySettings, ...] = ()
         if gateways:
-            shared = self._gateways("cache_client_region_id", _REGION_FIELDS, _REGION_EXAMPLE, self._shared_gateway)
-            dedicated = self._gateways(
-                "cache_client_dkms_config_info", _INSTANCE_FIELDS, _INSTANCE_EXAMPLE, self._dedicated_gateway)
+            shared = tuple(map(self._shared_gateway, self._objects(
+                "cache_client_region_id", _REGION_FIELDS, _REGION_EXAMPLE)))
+            dedicated = tuple(map(self._dedicated_gateway, self._objects(
+                "cache_client_dkms_config_info", _INSTANCE_FIELDS, _INSTANCE_EXAMPLE)))
             if not shared and not dedicated:
                 self._value("cache_client_region_id").fail("is missing or empty; {}, or name dedicated gateways in "
                                                            "cache_client_dkms_config_info".format(_REGION_EXAMPLE))
@@ -185,11 +173,12 @@ class _Properties:
             **numbers,
         )
 
-    def _value(self, key: str, shown: str = "") -> RawValue:
-        return RawValue(self._values.get(key), "{}: {}".format(self._place(key), shown or key), self._directory)
+    def _entry(self, key: str) -> Entry:
+        return self._entries.get(key, Entry("", self._source))
 
-    def _place(self, key: str) -> str:
-        return self._where.get(key, self._file)
+    def _value(self, key: str, shown: str = "") -> RawValue:
+        entry = self._entry(key)
+        return RawValue(entry.value, "{}: {}".format(entry.where, shown or key), self._directory)
 
     def _required(self, key: str, remedy: str) -> str:
         if key in _VARIABLES:
@@ -199,7 +188,7 @@ class _Properties:
     def _refresh_interval(self, default: float) -> float:
         """Return the interval that our key says, or else the Java plugin's, for which 0 means the default."""
         def warn(key: str, why: str) -> None:
-            logger.warning("%s: %s has no effect: %s", self._place(key), key, why)
+            logger.warning("%s: %s has no effect: %s", self._entry(key).where, key, why)
 
         if self._value("delay_interval").text():
             warn("delay_interval", "a secret is read again 1 to 30 seconds after its rotation, and until that has "
@@ -231,11 +220,10 @@ class _Properties:
         return tuple(dict.fromkeys(names))
 
     def _identity(self) -> IdentitySettings:
-        types = ", ".join(CREDENTIALS_TYPES)
-        if self._required("credentials_type", "the known types are: " + types) == "bearer":
-            self._value("credentials_type").fail(
-                "is 'bearer', but Secrets Manager takes no bearer token; the types that work are: " + types)
-        credentials_type = self._value("credentials_type").one_of(CREDENTIALS_TYPES, "")
+        value, types = self._value("credentials_type"), ", ".join(CREDENTIALS_TYPES)
+        if value.required("the known types are: " + types) == "bearer":
+            value.fail("is 'bearer', but Secrets Manager takes no bearer token; the types that work are: " + types)
+        credentials_type = value.one_of(CREDENTIALS_TYPES, "")
         remedy = "credentials_type={} needs it".format(credentials_type)
         keys = _IDENTITY_KEYS.get(credentials_type, {})
         fields: Dict[str, Any] = {field: self._required(key, remedy) for field, key in keys.items()}
@@ -271,7 +259,7 @@ class _Properties:
         self._value("credentials_policy").json("write a RAM policy")
         return {
             "role_session_name": self._value("credentials_role_session_name").text(),
-            "policy": self._values.get("credentials_policy", ""),
+            "policy": self._entry("credentials_policy").value,
             "external_id": self._value("credentials_external_id").text(),
             "duration_seconds": self._value("credentials_duration_seconds").integer(
                 900, 99999, IdentitySettings().duration_seconds, "write 900 or more seconds"),
@@ -283,22 +271,16 @@ class _Properties:
         return endpoint or (region_id and "sts.{}.aliyuncs.com".format(region_id))
 
     def _cache_file(self) -> Optional[CacheFileSettings]:
-        value = self._value("cache_file_path")
-        path = value.text()
-        passwords = self._sources("cache_file_password")
-        if passwords and not path:
-            value.fail("is missing or empty; name the file that {} is for, or take that out".format(passwords[0]))
+        path = self._of_store("cache_file_path", "the file").text()
+        self._sources("cache_file_password")
         if not path:
             return None
         return CacheFileSettings(
             os.path.join(self._directory, path), self._password("cache_file_password", "cache_file_path needs it"))
 
     def _shared_store(self) -> Optional[SharedStoreSettings]:
-        value = self._value("shared_store_url")
+        value = self._of_store("shared_store_url", "the Redis")
         if not value:
-            for key in KEYS:
-                if key.startswith("shared_store_") and self._value(key):
-                    value.fail("is missing or empty; name the Redis that {} is for, or take that out".format(key))
             return None
         url = value.redis_url()
         self._sources("shared_store_password")
@@ -314,6 +296,14 @@ class _Properties:
             self._value("shared_store_timeout_milliseconds").integer(
                 1, 10000, int(defaults.timeout * 1000), "write 1 to 10000 milliseconds") / 1000.0,
         )
+
+    def _of_store(self, key: str, what: str) -> RawValue:
+        """Return the value of the key that names a store. Where it is missing, the store may have no other keys."""
+        value = self._value(key)
+        for other in KEYS if not value else ():
+            if other.startswith(key.rpartition("_")[0]) and self._value(other):
+                value.fail("is missing or empty; name {} that {} is for, or take that out".format(what, other))
+        return value
 
     def _sources(self, what: str) -> List[str]:
         """Return those of the two keys for the password ``what`` that have a value, which at most one may have."""
@@ -331,26 +321,21 @@ class _Properties:
         file.required("{}, or {}, the name of an environment variable".format(why, variable_key))
         return file.password_in_file()
 
-    def _gateways(self, key: str, known: Sequence[str], example: str,
-                  make: Callable[[_Field], _Gateway]) -> Tuple[_Gateway, ...]:
-        """Return what ``make`` makes of each object in the JSON list of a key."""
+    def _objects(self, key: str, known: Sequence[str], example: str) -> Iterator[_Field]:
+        """Yield for each object in the JSON list of a key what returns the raw values of its fields."""
         value = self._value(key)
-        if not value:
-            return ()
-        objects = value.json(example)
-        if not isinstance(objects, list) or not objects:
+        objects = value.json(example) if value else None
+        if value and not (isinstance(objects, list) and objects):
             value.fail("is no JSON list of regions; " + example)
-        made: List[_Gateway] = []
-        for at, fields in enumerate(objects, 1):
-            label = "{}: {} entry {}".format(self._place(key), key, at)
+        for at, fields in enumerate(objects or (), 1):
+            label = "{}: {} entry {}".format(self._entry(key).where, key, at)
             if not isinstance(fields, dict):
                 RawValue(fields, label, "").fail("is no JSON object; " + example)
             for field in fields:
                 if field not in known:
                     logger.warning("%s has an unknown field of %d characters%s", label, len(field), did_you_mean(
                         field, known))
-            made.append(make(functools.partial(self._field, label, fields)))
-        return tuple(made)
+            yield functools.partial(self._field, label, fields)
 
     def _field(self, label: str, fields: Mapping[str, Any], name: str, default: Any = None) -> RawValue:
         """Return the raw value of a field of an entry. Blanks around a text do not count."""

@@ -6,7 +6,7 @@ import re
 from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 from ..exceptions import ConfigurationError
-from .files import read_file, why_unreadable
+from .files import Unreadable, read_text
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _HAS_A_KEY = r"[#!\s]*(?:export\s+)?\w[\w.-]*\s*(?:=\s*[^=\s]|:(?!//)\s*\S)"
 
 
 class Entry(NamedTuple):
-    """A raw value, and where it stands: ``line 3``, or ``lines 3 to 5``."""
+    """A raw value, and where it stands, for messages: ``/app/my.properties, line 3``."""
 
     value: str
     where: str
@@ -40,26 +40,12 @@ def read_properties(path: str) -> Dict[str, Entry]:
         ConfigurationError: the file cannot be read, is not UTF-8, has a line without ``=``, or has a line that ends in
             a backslash before another key. The message names the line and never shows it.
     """
-    problem = ""
     try:
-        content = read_file(path)
-    except (OSError, ValueError) as error:
-        problem = why_unreadable(error, "create it, as managed-credentials init does")
-    if problem:
+        text = read_text(path, "create it, as managed-credentials init does")
+    except Unreadable as error:
         raise ConfigurationError("cannot read the properties file {}: {}, or name another {}".format(
-            path, problem, _NAME_ANOTHER))
-    at = -1
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        at = error.start
-    if at >= 0:  # outside the handler, because the codec's error holds the whole file with its secrets
-        raise ConfigurationError("{} is no UTF-8 text (byte {}); save it as UTF-8".format(path, at))
-    lines = re.split("\r\n|\r|\n", text)
-    for number, line in enumerate(lines, 1):
-        if "\0" in line:
-            raise ConfigurationError("{}, line {}: a NUL character; save the file as UTF-8 text".format(path, number))
-    return _entries(path, lines)
+            path, error, _NAME_ANOTHER)) from None
+    return _entries(path, re.split("\r\n|\r|\n", text))
 
 
 def absolute(path: str) -> str:
@@ -79,6 +65,8 @@ def _entries(path: str, lines: List[str]) -> Dict[str, Entry]:
     entries: Dict[str, Entry] = {}
     remaining = iter(enumerate(lines, 1))
     for number, line in remaining:
+        if "\0" in line:
+            raise ConfigurationError("{}, line {}: a NUL character; save the file as UTF-8 text".format(path, number))
         line = line.strip(_BLANKS)
         if not line or line[0] in "#!":
             continue
@@ -88,9 +76,10 @@ def _entries(path: str, lines: List[str]) -> Dict[str, Entry]:
             remedy = "end the line before it with a backslash, if it continues its value" if line[0] in "[]{}\"" \
                 else "a comment begins with '#'"
             raise ConfigurationError("{}, line {}: no 'key=value'; {}".format(path, number, remedy))
-        where = "line {}".format(number) if last == number else "lines {} to {}".format(number, last)
+        where = "{}, line {}".format(path, number) if last == number else "{}, lines {} to {}".format(
+            path, number, last)
         if key in entries:
-            logger.warning("%s: the key of %s is that of %s; the last one counts", path, where, entries[key].where)
+            logger.warning("%s: the key is that of %s, too; the last one counts", where, entries[key].where)
         entries[key] = Entry(value, where)
     return entries
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from ..exceptions import ConfigurationError
 from ..secrecy import shown_path
-from .files import certificates_problem, read_file, why_unreadable
+from .files import Unreadable, certificates_problem, read_text
 
 # A text that names an environment variable and can hardly be a password.
 _VARIABLE_NAME = r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+\Z"
@@ -27,7 +27,7 @@ _REDIS = ("write redis://host:port/0, rediss://host:port/0 for TLS, or unix:///p
 
 
 class RawValue:
-    """A raw value, which is checked by the method that reads it.
+    """A raw value. The method that reads it checks it, and raises a ConfigurationError if it is wrong.
 
     Args:
         value: what the configuration holds; None where there is nothing.
@@ -67,12 +67,7 @@ class RawValue:
         return self.text() or self.fail("is missing or empty; " + remedy)
 
     def one_of(self, known: Sequence[str], default: str) -> str:
-        """Return the text, which must be a known one, or the default where there is no value.
-
-        Args:
-            known: the texts that are valid.
-            default: what is returned where there is no value.
-        """
+        """Return the text, which must be a known one, or the default where there is no value."""
         text = self.text() or default
         if text not in known:
             self.fail("is {}, which is unknown{}; the known ones are: {}".format(
@@ -80,17 +75,7 @@ class RawValue:
         return text
 
     def integer(self, least: int, most: int, default: int, remedy: str) -> int:
-        """Return the whole number.
-
-        Args:
-            least: the smallest number that is valid.
-            most: the largest one.
-            default: what is returned where there is no value.
-            remedy: what to write in the place of a number that is not valid.
-
-        Raises:
-            ConfigurationError: it is no such number.
-        """
+        """Return the whole number from ``least`` to ``most``, or the default where there is no value."""
         text = self.text()
         if not text:
             return default
@@ -207,14 +192,13 @@ class RawValue:
         name, password = self.text(), ""
         problem = "it is empty; write the password into it"
         try:
-            password = read_file(os.path.join(self._directory, name)).decode("utf-8-sig").strip()
-        except UnicodeDecodeError:
-            problem = "it is no UTF-8 text; save it as UTF-8"
-        except (OSError, ValueError) as error:
-            problem = why_unreadable(error, "write the password into it")
+            password = read_text(os.path.join(self._directory, name), "write the password into it").strip()
+        except Unreadable as error:
+            problem = str(error)
         return self._checked_password(password, self._shown(name), problem)
 
     def _checked_password(self, password: str, shown: str, problem: str) -> str:
+        """Return the password; where it is empty, fail with this problem."""
         if not password:
             self.fail("names {}, {}".format(shown, problem))
         if re.match(r"<[^<>]+>\Z", password):
@@ -230,12 +214,7 @@ class RawValue:
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return a question that names the known one that is nearest to ``name``, or an empty text if none is near.
-
-    Args:
-        name: a name that is not known.
-        known: the names that are.
-    """
+    """Return a question that names the known one that is nearest to ``name``, or an empty text if none is near."""
     import difflib
 
     near = difflib.get_close_matches(name, known, 1)
@@ -271,14 +250,13 @@ def _is_address(text: str) -> bool:
     match = re.match(r"(?a)(?:([\w.-]+)|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?\Z", text)
     if match is None or not 0 < int(match.group(3) or 443) <= 65535:
         return False
-    host = match.group(1) or ""
+    name, address, _ = match.groups()
     try:
-        if match.group(2):
-            return bool(ipaddress.IPv6Address(match.group(2)))
-        if re.match(r"[0-9.]+\Z", host):
-            return bool(ipaddress.IPv4Address(host))
+        if address:
+            return bool(ipaddress.IPv6Address(address))
+        if re.match(r"[0-9.]+\Z", name):
+            return bool(ipaddress.IPv4Address(name))
     except ValueError:
         return False
     # RFC 1035, with "_", which names within networks of containers have.
-    return len(host) < 254 and all(re.match(r"(?!-)[\w-]{1,63}(?<!-)\Z", label) for label in re.sub(
-        r"\.\Z", "", host).split("."))
+    return len(name) < 254 and re.match(r"(?:(?!-)[\w-]{1,63}(?<!-)(?:\.|\Z))+\Z", name) is not None
