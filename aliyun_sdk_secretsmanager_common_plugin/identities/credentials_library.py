@@ -132,8 +132,7 @@ def configured_source(settings: IdentitySettings) -> CredentialsSource:
     library: Any = _Library(settings) if new else _OldLibrary(settings)
     credentials_type = settings.credentials_type
     if credentials_type == "default":
-        return CredentialsSource(
-            "", library.default, "see which of the sources hangs, or choose another credentials_type")
+        return _Chain(settings, library)
     if credentials_type == "ecs_ram_role":
         return CredentialsSource(
             "http://" + METADATA_ADDRESS, library.instance_role,
@@ -214,9 +213,6 @@ class _Library:
 
         _uri_adapter(self._settings.uri)
         return self._prepared(URLCredentialsProvider(uri=self._settings.uri))
-
-    def default(self) -> Any:
-        return _Chain(self._settings, self)
 
     def cli_profile(self) -> Any:
         from alibabacloud_credentials.provider import CLIProfileCredentialsProvider
@@ -306,47 +302,56 @@ def _existing_file(path: str) -> str:
     return path
 
 
-class _Chain:
+class _Chain(CredentialsSource):
     """Tries the sources of the library's default provider in the same order. That provider starts endless threads."""
 
     def __init__(self, settings: IdentitySettings, library: _Library) -> None:
-        environ = os.environ.get
+        super().__init__("", lambda: self._links(settings, library),
+                         "see which of the sources hangs, or choose another credentials_type")
 
-        def of(credentials_type: str, **fields: Any) -> CredentialsSource:
-            return configured_source(settings._replace(credentials_type=credentials_type, **fields))
-
-        self._links = [("environment variables", CredentialsSource("", _environment_key))]
-        role_arn, provider_arn, token_file = (environ("ALIBABA_CLOUD_" + name) for name in (
-            "ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE"))
-        if role_arn and provider_arn and token_file:
-            self._links.append(("OIDC", of(
-                "oidc_role_arn", role_arn=role_arn, oidc_provider_arn=provider_arn, oidc_token_file=token_file,
-                role_session_name=environ("ALIBABA_CLOUD_ROLE_SESSION_NAME", ""))))
-        for name, make in (("CLI profile", library.cli_profile), ("credentials file", library.credentials_file)):
-            self._links.append((name, CredentialsSource("", make, "check the network", "check the profile")))
-        if not is_set("ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
-            self._links.append(("instance role", of("ecs_ram_role")))
-        uri = environ("ALIBABA_CLOUD_CREDENTIALS_URI")
-        if uri:
-            remedy = "check ALIBABA_CLOUD_CREDENTIALS_URI and the server behind it"
-            self._links.append(("credentials URI", CredentialsSource(
-                "", lambda: _Library(settings._replace(uri=_checked(uri))).uri(), remedy, remedy)))
-
-    def get_credentials(self) -> AccessKey:
+    def retrieve(self) -> AccessKey:
+        if self._provider is None:
+            self._provider = self._make()
         failures: List[Tuple[str, NoCredentials]] = []
-        for name, source in self._links:
+        for name, source in self._provider:
             try:
-                key = source.retrieve()
+                key: AccessKey = source.retrieve()
             except Exception as error:
                 failures.append((name, source.explain(error)))
             else:
-                self._links = [(name, source)]  # the library keeps to the first one that works, too
+                self._provider = [(name, source)]  # the library keeps to the first one that works, too
                 return key
         raise NoCredentials(
             "no credentials from any source ({})".format(", ".join(
                 "{}: {}".format(name, failure) for name, failure in failures)),
             "set up one of them, or choose another credentials_type",
             any(failure.retryable for _, failure in failures))
+
+    @staticmethod
+    def _links(settings: IdentitySettings, library: _Library) -> List[Tuple[str, CredentialsSource]]:
+        """Return the sources that the environment and the settings name, each with its name."""
+        environ = os.environ.get
+
+        def of(credentials_type: str, **fields: Any) -> CredentialsSource:
+            return configured_source(settings._replace(credentials_type=credentials_type, **fields))
+
+        links = [("environment variables", CredentialsSource("", _environment_key))]
+        role_arn, provider_arn, token_file = (environ("ALIBABA_CLOUD_" + name) for name in (
+            "ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE"))
+        if role_arn and provider_arn and token_file:
+            links.append(("OIDC", of(
+                "oidc_role_arn", role_arn=role_arn, oidc_provider_arn=provider_arn, oidc_token_file=token_file,
+                role_session_name=environ("ALIBABA_CLOUD_ROLE_SESSION_NAME", ""))))
+        for name, make in (("CLI profile", library.cli_profile), ("credentials file", library.credentials_file)):
+            links.append((name, CredentialsSource("", make, "check the network", "check the profile")))
+        if not is_set("ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
+            links.append(("instance role", of("ecs_ram_role")))
+        uri = environ("ALIBABA_CLOUD_CREDENTIALS_URI")
+        if uri:
+            remedy = "check ALIBABA_CLOUD_CREDENTIALS_URI and the server behind it"
+            links.append(("credentials URI", CredentialsSource(
+                "", lambda: _Library(settings._replace(uri=_checked(uri))).uri(), remedy, remedy)))
+        return links
 
 
 def _checked(uri: str) -> str:

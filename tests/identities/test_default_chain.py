@@ -2,10 +2,12 @@
 
 import json
 import threading
+import time
+import types
 
 import pytest
 
-from aliyun_sdk_secretsmanager_common_plugin.identities import configured_identity
+from aliyun_sdk_secretsmanager_common_plugin.identities import configured_identity, renewable_identity
 from aliyun_sdk_secretsmanager_common_plugin.settings import IdentitySettings, load_settings
 from aliyun_sdk_secretsmanager_testing import Fault
 from tests.common.fakes import everything_in
@@ -279,6 +281,17 @@ class TestDefault:
         key_in_environment(cloud.identity)
 
         assert one.access_key_id() == cloud.calls("credentials_uri")[1].given
+
+    def test_credentials_that_have_expired_do_not_serve_on(self, cloud, default, setenv, monkeypatch):
+        cloud.set_credentials_uri(expires_in=60)
+        setenv(CREDENTIALS_URI=cloud.credentials_uri)
+        one = default()
+        one.signer()
+        cloud.inject("credentials_uri", Fault.refuse())
+        monkeypatch.setattr(renewable_identity, "time", types.SimpleNamespace(
+            time=lambda: time.time() + 60, monotonic=time.monotonic))
+
+        assert "credentials URI: no answer" in str(failure_of(one.signer))
 
     def test_error_lists_every_source_with_its_reason(self, cloud, instance, default, setenv, token_file):
         cloud.set_metadata(role=None)
