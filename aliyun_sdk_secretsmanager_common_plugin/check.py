@@ -425,7 +425,7 @@ def _reach(gateway: HttpsGateway, timeout: float, trial: _Trial) -> None:
     """Connect to a gateway, and look at its certificate."""
     proxy = proxy_of("https://{}/".format(gateway.endpoint))
     if proxy:
-        where = urlsplit(proxy if "://" in proxy else "//" + proxy)  # without the user and password in it
+        where = urlsplit(proxy)  # its user and password are not shown
         trial.detail = "through the proxy {}:{}, so that only reading a secret tries it".format(
             where.hostname, where.port or "default port")
         return

@@ -7,7 +7,7 @@ bodies of responses.
 import hashlib
 import logging
 import time
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -24,8 +24,11 @@ from .tls import Tls, UnusableCa
 
 logger = logging.getLogger(__name__)
 
-# The schemes of a proxy's URL; it may have none.
-_PROXIES = ("", "http", "https", "socks4", "socks4a", "socks5", "socks5h")
+# The fields of an answer of GetSecretValue (KMS API 2016-01-20).
+Answer = Mapping[str, Any]
+
+# The schemes of a proxy's URL.
+_PROXIES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 # Seconds that a request has at least when it is sent again.
 LEAST_TIMEOUT = 0.05
 
@@ -60,10 +63,8 @@ class SignedRequest(NamedTuple):
 class Gateway:
     """A way to read secrets."""
 
-    def get_secret_value(
-        self, secret_name: str, timeout: float, connections: Optional[Connections] = None
-    ) -> Mapping[str, Any]:
-        """Return the fields of GetSecretValue's answer (KMS API 2016-01-20) for the current version.
+    def get_secret_value(self, secret_name: str, timeout: float, connections: Optional[Connections] = None) -> Answer:
+        """Return the answer for the current version.
 
         Args:
             secret_name: the secret.
@@ -98,8 +99,8 @@ class HttpsGateway(Gateway):
 
     # The key of the properties file that configures such a gateway.
     key: str
-    # What to do about an error code, by the code's beginning. The first one that matches counts.
-    remedies: Tuple[Tuple[str, str], ...] = (
+    # What to do about an error code, by the beginning of the code, or several. The first that matches counts.
+    remedies: Tuple[Tuple[Union[str, Tuple[str, ...]], str], ...] = (
         ("Forbidden.ResourceNotFound", "check the secret's name, and that it is in this region and account"),
         ("Forbidden", "grant kms:GetSecretValue on the secret to the identity in the properties file"),
     )
@@ -109,9 +110,7 @@ class HttpsGateway(Gateway):
         self.endpoint = endpoint
         self.tls = Tls(ca_file or system_ca())
 
-    def get_secret_value(
-        self, secret_name: str, timeout: float, connections: Optional[Connections] = None
-    ) -> Mapping[str, Any]:
+    def get_secret_value(self, secret_name: str, timeout: float, connections: Optional[Connections] = None) -> Answer:
         token, status, body = self._ask(secret_name, timeout, connections)
         if status != 200:
             raise self._refusal(secret_name, status, self.parse_error(body), token)
@@ -121,8 +120,8 @@ class HttpsGateway(Gateway):
         """Return a signed request for the current version of a secret."""
         raise NotImplementedError
 
-    def parse(self, body: bytes) -> Mapping[str, Any]:
-        """Return the fields of a good answer, none if it cannot be read."""
+    def parse(self, body: bytes) -> Answer:
+        """Return a good answer, which is empty if it cannot be read."""
         raise NotImplementedError
 
     def parse_error(self, body: bytes) -> Mapping[str, Any]:
@@ -152,8 +151,7 @@ class HttpsGateway(Gateway):
         except ClientException:  # from proxy_of
             raise
         except UnusableCa as error:
-            raise UntrustedGateway(error_code.SDK_HTTP_ERROR, self._about(
-                secret_name, "{}; set caFilePath in {} to the CA's PEM file".format(error, self.key))) from None
+            raise self._untrusted(secret_name, str(error)) from None
         except Exception as error:  # HTTP parsers raise anything, such as ValueError for a chunk of -5 bytes
             problem = reason(error)
         # Raised outside of the handler: the other error leads to frames that hold the signed request.
@@ -178,16 +176,14 @@ class HttpsGateway(Gateway):
     def _no_answer(self, secret_name: str, problem: str) -> ClientException:
         # The second text is Python 3.6's, where the certificate is of another host.
         if "certificate verify failed" in problem or "doesn't match" in problem:
-            whose = "proxy" if PROXY_PREFIX in problem else "gateway"
-            return UntrustedGateway(
-                error_code.SDK_HTTP_ERROR,
-                self._about(secret_name, "the {}'s certificate is not trusted ({}); set caFilePath in {} to the CA's "
-                            "PEM file".format(whose, problem, self.key)),
-            )
-        return ClientException(
-            error_code.SDK_HTTP_ERROR,
-            self._about(secret_name, "no answer ({}); check the endpoint and the network".format(problem)),
-        )
+            return self._untrusted(secret_name, "the {}'s certificate is not trusted ({})".format(
+                "proxy" if PROXY_PREFIX in problem else "gateway", problem))
+        return ClientException(error_code.SDK_HTTP_ERROR, self._about(
+            secret_name, "no answer ({}); check the endpoint and the network".format(problem)))
+
+    def _untrusted(self, secret_name: str, problem: str) -> UntrustedGateway:
+        return UntrustedGateway(error_code.SDK_HTTP_ERROR, self._about(
+            secret_name, "{}; set caFilePath in {} to the CA's PEM file".format(problem, self.key)))
 
     def _refusal(self, secret_name: str, status: int, error: Mapping[str, Any], token: str) -> Exception:
         """Return the exception for an error that Secrets Manager answered."""
@@ -205,21 +201,17 @@ class HttpsGateway(Gateway):
         refusal: Exception = ServerException(code, self._about(secret_name, message), status, error.get("RequestId"))
         return refusal
 
-    def _checked(self, secret_name: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return ``answer`` if it has what every answer of Secrets Manager has.
-
-        Raises:
-            UnreadableAnswer: it has not.
-        """
+    def _checked(self, secret_name: str, answer: Answer) -> Answer:
+        """Return ``answer``, or raise an UnreadableAnswer if it lacks what every answer of Secrets Manager has."""
         texts = [answer.get(field) for field in ("SecretData", "SecretType", "VersionId")]
         if not texts[0] or not all(isinstance(text, (str, type(None))) for text in texts):
             raise self._unreadable(secret_name, 200)
         return answer
 
     def _unreadable(self, secret_name: str, status: int) -> UnreadableAnswer:
-        problem = "HTTP status {} with an answer that is not Secrets Manager's; check the endpoint and any proxy"
-        return UnreadableAnswer(
-            error_code.SDK_UNKNOWN_SERVER_ERROR, self._about(secret_name, problem.format(status)))
+        return UnreadableAnswer(error_code.SDK_UNKNOWN_SERVER_ERROR, self._about(
+            secret_name, "HTTP status {} with an answer that is not Secrets Manager's; check the endpoint and any proxy"
+            .format(status)))
 
     def _about(self, secret_name: str, problem: str) -> str:
         return "Secrets Manager in {} ({}), secret {!r}: {}".format(
@@ -244,11 +236,9 @@ class SharedGateway(HttpsGateway):
     """
 
     key = "cache_client_region_id"
-    _CHECK_THE_IDENTITY = "check the identity (credentials_type and its keys) in the properties file"
     remedies = HttpsGateway.remedies + (
-        ("InvalidAccessKeyId", _CHECK_THE_IDENTITY),
-        ("InvalidAccessKeySecret", _CHECK_THE_IDENTITY),
-        ("SignatureDoesNotMatch", _CHECK_THE_IDENTITY),
+        (("InvalidAccessKeyId", "InvalidAccessKeySecret", "SignatureDoesNotMatch"),
+         "check the identity (credentials_type and its keys) in the properties file"),
         ("InvalidSecurityToken",
          "the identity's temporary credentials are no longer valid: check where they come from"),
     )
@@ -257,9 +247,7 @@ class SharedGateway(HttpsGateway):
         super().__init__(settings.region_id, settings.endpoint, settings.ca_file)
         self._identity = identity
 
-    def get_secret_value(
-        self, secret_name: str, timeout: float, connections: Optional[Connections] = None
-    ) -> Mapping[str, Any]:
+    def get_secret_value(self, secret_name: str, timeout: float, connections: Optional[Connections] = None) -> Answer:
         try:
             return super().get_secret_value(secret_name, timeout, connections)
         except ServerException as error:
@@ -273,7 +261,7 @@ class SharedGateway(HttpsGateway):
         headers["User-Agent"] = USER_AGENT
         return SignedRequest(path, headers, token=request.get_query_params().get("SecurityToken", ""))
 
-    def parse(self, body: bytes) -> Mapping[str, Any]:
+    def parse(self, body: bytes) -> Answer:
         return json_object(body) or {}
 
     def parse_error(self, body: bytes) -> Mapping[str, Any]:
@@ -331,22 +319,18 @@ class DedicatedGateway(HttpsGateway):
         digest = hashlib.sha256(body).hexdigest().upper()
         content_type = "application/x-protobuf"
         lines = ["POST", digest, content_type, date] + [":".join(item) for item in sorted(signed.items())] + ["/"]
-        headers = dict(
-            signed,
-            **{
-                "accept": content_type,
-                "authorization": "Bearer " + self._client_key.sign("\n".join(lines)),
-                "content-length": str(len(body)),
-                "content-sha256": digest,
-                "content-type": content_type,
-                "date": date,
-                "host": self.endpoint,
-                "user-agent": USER_AGENT,
-            }
-        )
-        return SignedRequest("/", headers, body)
+        return SignedRequest("/", dict(signed, **{
+            "accept": content_type,
+            "authorization": "Bearer " + self._client_key.sign("\n".join(lines)),
+            "content-length": str(len(body)),
+            "content-sha256": digest,
+            "content-type": content_type,
+            "date": date,
+            "host": self.endpoint,
+            "user-agent": USER_AGENT,
+        }), body)
 
-    def parse(self, body: bytes) -> Mapping[str, Any]:
+    def parse(self, body: bytes) -> Answer:
         texts = _texts(body, _ANSWER_FIELDS)
         stages = texts.pop("VersionStages", [])
         answer: Dict[str, Any] = {name: values[-1] for name, values in texts.items()}
@@ -380,7 +364,7 @@ def is_proxy_named() -> bool:
 
 
 def proxy_of(url: str) -> str:
-    """Return the URL of the proxy that the environment sets for ``url``, or an empty string.
+    """Return the URL of the proxy that the environment sets for ``url``, with its scheme, or an empty string.
 
     Raises:
         ClientException: the variable is not a URL.
@@ -390,8 +374,10 @@ def proxy_of(url: str) -> str:
     from requests.utils import get_environ_proxies, select_proxy
 
     proxy = select_proxy(url, get_environ_proxies(url)) or ""
+    if proxy and "://" not in proxy:
+        proxy = "http://" + proxy
     try:
-        parts = urlsplit(proxy if "://" in proxy else "//" + proxy)
+        parts = urlsplit(proxy)
         if not proxy or (parts.scheme in _PROXIES and parts.hostname and parts.port != 0):
             return proxy
     except ValueError:  # about the port or the brackets

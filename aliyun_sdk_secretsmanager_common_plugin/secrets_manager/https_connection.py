@@ -125,7 +125,7 @@ class _Connection(http.HTTPSConnection):
     _tunnel_host: Any
 
     def __init__(self, endpoint: str, context: GatewayContext, proxy: str, timeout: float, connected: Any) -> None:
-        self._proxy = parts = urlsplit(proxy if "://" in proxy or not proxy else "http://" + proxy)
+        self._proxy = parts = urlsplit(proxy)
         self._tls = context
         self._connected = connected
         if parts.scheme in ("http", "https"):

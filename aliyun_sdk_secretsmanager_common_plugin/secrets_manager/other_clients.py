@@ -15,7 +15,7 @@ from ..settings import DedicatedGatewaySettings, SharedGatewaySettings
 from ..sockets import fresh_sockets
 from ..version import USER_AGENT
 from .connections import Connections
-from .gateways import DedicatedGateway, Gateway, HttpsGateway, SharedGateway
+from .gateways import Answer, DedicatedGateway, Gateway, HttpsGateway, SharedGateway
 
 
 class _Failure(Exception):
@@ -68,9 +68,7 @@ class _OfficialClient(HttpsGateway):
         for sdk in ("aliyunsdkcore", "alibabacloud-tea"):
             filter_loggers(sdk)
 
-    def get_secret_value(
-        self, secret_name: str, timeout: float, connections: Optional[Connections] = None
-    ) -> Mapping[str, Any]:
+    def get_secret_value(self, secret_name: str, timeout: float, connections: Optional[Connections] = None) -> Answer:
         from aliyunsdkkms.request.v20160120.GetSecretValueRequest import GetSecretValueRequest
 
         request = GetSecretValueRequest()
@@ -202,9 +200,7 @@ class HandedInClient(Gateway):
                 "aliyun-secret-manager-client, or an object that has it".format(self._name))
         self._client = client
 
-    def get_secret_value(
-        self, secret_name: str, timeout: float, connections: Optional[Connections] = None
-    ) -> Mapping[str, Any]:
+    def get_secret_value(self, secret_name: str, timeout: float, connections: Optional[Connections] = None) -> Answer:
         secret: Any = None
         error: Optional[Exception] = None
         try:
