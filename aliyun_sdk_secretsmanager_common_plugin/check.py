@@ -171,16 +171,8 @@ def check(
         only: the names of the checks to run, of ``CHECKS``; if it is empty, all. What they need runs too, and is
             yielded only if it fails.
 
-    Returns:
-        An iterator over the steps.
-
     Raises:
         ConfigurationError: the name of the file is empty, or a check is unknown.
-
-    Example::
-
-        for step in check("managed_credentials_providers.properties", ["app/key"]):
-            print(step.step, step.subject, "ok" if step.ok else "failed", step.detail)
     """
     _check_path(config)
     for name in only:
@@ -193,15 +185,12 @@ def check(
 def refresh(config: Optional[str], secret_names: Sequence[str]) -> Iterator[Step]:
     """Read secrets from Secrets Manager now, each once, and yield a step for each as soon as it is read.
 
-    No step raises an error or shows a secret. The cache file is neither read nor written: it belongs to the programs,
-    which may run as another user.
+    If the configuration cannot be used, the only step says so. No step raises an error or shows a secret. The cache
+    file is neither read nor written: it belongs to the programs, which may run as another user.
 
     Args:
         config: the properties file; None takes the one that ``ConfigLoader`` says.
         secret_names: the secrets.
-
-    Returns:
-        An iterator over the steps. If the configuration cannot be used, the only step says so.
 
     Raises:
         ConfigurationError: the name of the file is empty.

@@ -460,7 +460,7 @@ def _gateways(settings: Settings, identity: Any, secrets_client: Any) -> Sequenc
         who = configured_identity(settings.identity) if identity is None else program_identity(identity)
         gateways += [shared_class(each, who) for each in settings.shared_gateways]
     for nearest in gateways[:1]:
-        nearest.prepare()
+        nearest.tls.begin()  # before the imports below, which take as long
     with runtime.process.importing():
         for name in FETCHES_IMPORT:
             importlib.import_module(name)

@@ -252,12 +252,7 @@ class _Library:
         return Provider(profile_file=path, profile_name=name)
 
     def of_profile(self, path: str, name: str, make: Callable[[], Any]) -> Any:
-        """Return the provider that the library makes of a profile.
-
-        Args:
-            path: the profile's file, for messages.
-            name: the profile's name, for messages.
-            make: makes the provider.
+        """Return the provider that ``make`` makes of the profile ``name`` in a file.
 
         Raises:
             NoCredentials: the profile lacks something.

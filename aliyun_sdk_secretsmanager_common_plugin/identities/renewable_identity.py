@@ -20,12 +20,7 @@ BRIEFLY = 0.5
 
 
 class RenewableIdentity(Identity):
-    """An identity that asks a source for credentials at each request. The source keeps them while they are valid.
-
-    Args:
-        about: as ``Identity`` takes it.
-        source: where the credentials come from.
-    """
+    """An identity that asks a source for credentials at each request. The source keeps them while they are valid."""
 
     def __init__(self, about: str, source: CredentialsSource) -> None:
         super().__init__(about)
@@ -100,10 +95,7 @@ class RenewableIdentity(Identity):
 class _Retrieval:
     """One retrieval of credentials, in a daemon thread of its own, because a source may hang or answer too slowly.
 
-    Args:
-        number: the number of this retrieval in its identity.
-        source: what is asked.
-        take: called with the number and the credentials before those who wait get them.
+    ``take`` is called with its number and the credentials before those who wait get them.
     """
 
     def __init__(self, number: int, source: CredentialsSource, take: Callable[[int, AccessKey], None]) -> None:

@@ -15,12 +15,7 @@ class Connections:
         self._is_aborted = False
 
     def get(self, gateway: Any, connect: Callable[[], Any]) -> Any:
-        """Return the connection to a gateway or a shared store.
-
-        Args:
-            gateway: the gateway or the store.
-            connect: returns a new connection, where there is none yet.
-        """
+        """Return the connection to a gateway or a shared store. If there is none yet, ``connect`` makes it."""
         connection = self._open.get(gateway)
         if connection is None:
             connection = self._open[gateway] = connect()

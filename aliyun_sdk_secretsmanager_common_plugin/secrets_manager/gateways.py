@@ -128,10 +128,6 @@ class HttpsGateway(Gateway):
         """Return Code, Message and RequestId of an error, none if it cannot be read."""
         raise NotImplementedError
 
-    def prepare(self) -> None:
-        """Begin in another thread what the first request needs."""
-        self.tls.begin()
-
     def waiting_for(self) -> str:
         return "Secrets Manager in {} ({})".format(self.region_id, self.endpoint)
 
@@ -228,12 +224,7 @@ def is_identity_refused(error: Optional[BaseException]) -> bool:
 
 
 class SharedGateway(HttpsGateway):
-    """The public or VPC gateway of a region.
-
-    Args:
-        settings: region, endpoint and CA file.
-        identity: who asks.
-    """
+    """The public or VPC gateway of a region, which an identity asks."""
 
     key = "cache_client_region_id"
     remedies = HttpsGateway.remedies + (
@@ -280,9 +271,6 @@ class DedicatedGateway(HttpsGateway):
     """The gateway of a KMS instance, with a protocol of its own and a client key.
 
     Protocol: ``alibabacloud-dkms-gcs`` 1.0.2 (API version ``dkms-gcs-0.2``).
-
-    Args:
-        settings: region, endpoint, client key and CA file.
 
     Raises:
         ConfigurationError: the client key cannot be opened.

@@ -97,9 +97,6 @@ class _OfficialClient(HttpsGateway):
             raise self._no_answer(secret_name, _shown(error))
         return self._checked(secret_name, self.parse(body))
 
-    def prepare(self) -> None:
-        """Do nothing: the official client loads the CAs itself."""
-
     def attempt(self, request: Any) -> Tuple[Any, ...]:
         """Send ``request`` once. Return status, headers, body and error, as clients of the SDK do."""
         raise NotImplementedError
@@ -107,10 +104,6 @@ class _OfficialClient(HttpsGateway):
 
 class OfficialSharedGateway(SharedGateway, _OfficialClient):
     """The shared gateway of a region, read through the official client.
-
-    Args:
-        settings: region, endpoint and CA file.
-        identity: who asks.
 
     Raises:
         ConfigurationError: the extra is missing.
@@ -134,10 +127,7 @@ class OfficialSharedGateway(SharedGateway, _OfficialClient):
 
 
 class OfficialDedicatedGateway(DedicatedGateway, _OfficialClient):
-    """The dedicated gateway of a KMS instance, read through the official client.
-
-    Args:
-        settings: region, endpoint, client key and CA file. The official client trusts the system's CAs too.
+    """The dedicated gateway of a KMS instance, read through the official client, which trusts the system's CAs too.
 
     Raises:
         ConfigurationError: the extra is missing, or the client key cannot be opened.

@@ -38,9 +38,6 @@ class GatewayContext(ssl.SSLContext):
     def remember(self, sock: Any) -> float:
         """Keep the session of a socket that has served a request.
 
-        Args:
-            sock: the socket.
-
         Returns:
             When the server's certificate expires, in seconds since the epoch; infinity if it is not verified.
         """
