@@ -382,21 +382,14 @@ class _OldLibrary:
                                      "do without".format(wanted))
 
     def ram_role(self) -> Any:
-        from alibabacloud_credentials.credentials import RamRoleArnCredential
-        from alibabacloud_credentials.models import Config
         from alibabacloud_credentials.providers import RamRoleArnCredentialProvider
 
         settings = self._settings
-        provider = RamRoleArnCredentialProvider(policy=_policy(settings) or None, config=Config(
-            access_key_id=settings.access_key_id,
-            access_key_secret=settings.access_key_secret,
-            role_arn=settings.role_arn,
-            role_session_name=settings.role_session_name,
-        ))
-        return RamRoleArnCredential(None, None, None, 0, self._prepared(provider))
+        return self._assuming(RamRoleArnCredentialProvider(
+            settings.access_key_id, settings.access_key_secret, settings.role_session_name, settings.role_arn,
+            policy=_policy(settings) or None))
 
     def oidc(self) -> Any:
-        from alibabacloud_credentials.credentials import OIDCRoleArnCredential
         from alibabacloud_credentials.providers import OIDCRoleArnCredentialProvider
 
         class Provider(OIDCRoleArnCredentialProvider):  # type: ignore[misc]
@@ -405,20 +398,18 @@ class _OldLibrary:
                 return super().get_credentials()
 
         settings = self._settings
-        return OIDCRoleArnCredential(None, None, None, 0, self._prepared(Provider(
+        return self._assuming(Provider(
             settings.role_session_name or None, settings.role_arn, settings.oidc_provider_arn, settings.oidc_token_file,
-            policy=_policy(settings) or None)))
+            policy=_policy(settings) or None))
 
     def instance_role(self) -> Any:
-        from alibabacloud_credentials.credentials import EcsRamRoleCredential
-        from alibabacloud_credentials.models import Config
         from alibabacloud_credentials.providers import EcsRamRoleCredentialProvider
 
         _adapter("http", METADATA_ADDRESS)
-        return EcsRamRoleCredential(None, None, None, 0, EcsRamRoleCredentialProvider(config=Config(
-            role_name=self._settings.role_name or os.environ.get("ALIBABA_CLOUD_ECS_METADATA", ""),
-            disable_imds_v1=is_set("ALIBABA_CLOUD_IMDSV1_DISABLED"),
-        )))
+        provider = EcsRamRoleCredentialProvider(
+            self._settings.role_name or os.environ.get("ALIBABA_CLOUD_ECS_METADATA", ""))
+        provider.disable_imds_v1 = is_set("ALIBABA_CLOUD_IMDSV1_DISABLED")
+        return self._keeping(provider)
 
     def uri(self) -> Any:
         from alibabacloud_credentials.credentials import CredentialsURICredential
@@ -426,10 +417,16 @@ class _OldLibrary:
         _uri_adapter(self._settings.uri)
         return CredentialsURICredential(self._settings.uri)
 
-    def _prepared(self, provider: Any) -> Any:
+    def _assuming(self, provider: Any) -> Any:
         # The constructor takes no duration, and no endpoint if ALIBABA_CLOUD_STS_REGION is set.
         provider.duration_seconds = self._settings.duration_seconds
         provider.sts_endpoint = _sts_endpoint(self._settings)
         _adapter("https", provider.sts_endpoint).ca_files[provider.sts_endpoint.lower()] = \
             self._settings.ca_file or system_ca()
-        return provider
+        return self._keeping(provider)
+
+    def _keeping(self, provider: Any) -> Any:
+        """Return what keeps a provider's credentials while they are valid: any such class of the library does."""
+        from alibabacloud_credentials.credentials import RamRoleArnCredential
+
+        return RamRoleArnCredential(None, None, None, 0, provider)
