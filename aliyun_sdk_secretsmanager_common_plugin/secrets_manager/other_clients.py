@@ -2,7 +2,8 @@
 
 import importlib.util
 import re
-from typing import Any, Callable, Mapping, Optional, Tuple
+import types
+from typing import Any, Mapping, Optional, Tuple
 
 from aliyunsdkcore.acs_exception import error_code
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
@@ -26,23 +27,6 @@ class _Failure(Exception):
         self.error = error
 
 
-class _OneAttempt:
-    """What the official client sends requests with, in place of an ``AcsClient`` of its own: sends each once."""
-
-    def __init__(self, attempt: Callable[[Any], Tuple[Any, ...]]) -> None:
-        self._attempt = attempt
-
-    def _implementation_of_do_action(self, request: Any, signer: Any) -> Tuple[Any, ...]:
-        error: Optional[Exception] = None
-        try:
-            status, headers, body, error = self._attempt(request)
-        except Exception as raised:
-            error = raised
-        if error is not None:
-            raise _Failure(error)
-        return status, headers, body, None
-
-
 class _OfficialClient(HttpsGateway):
     """A gateway that is read by the ``DefaultSecretManagerClient`` of ``aliyun-secret-manager-client`` 0.1.5.
 
@@ -64,7 +48,8 @@ class _OfficialClient(HttpsGateway):
 
         region = RegionInfo(region_id, endpoint=endpoint)
         self._official: Any = BaseSecretManagerClientBuilder.standard().add_region_info(region).build()
-        self._official.client_dict[region] = _OneAttempt(self.attempt)
+        # In place of an AcsClient of its own.
+        self._official.client_dict[region] = types.SimpleNamespace(_implementation_of_do_action=self._attempt_once)
         for sdk in ("aliyunsdkcore", "alibabacloud-tea"):
             filter_loggers(sdk)
 
@@ -100,6 +85,16 @@ class _OfficialClient(HttpsGateway):
     def attempt(self, request: Any) -> Tuple[Any, ...]:
         """Send ``request`` once. Return status, headers, body and error, as clients of the SDK do."""
         raise NotImplementedError
+
+    def _attempt_once(self, request: Any, signer: Any) -> Tuple[Any, ...]:
+        error: Optional[Exception] = None
+        try:
+            status, headers, body, error = self.attempt(request)
+        except Exception as raised:
+            error = raised
+        if error is not None:
+            raise _Failure(error)
+        return status, headers, body, None
 
 
 class OfficialSharedGateway(SharedGateway, _OfficialClient):
