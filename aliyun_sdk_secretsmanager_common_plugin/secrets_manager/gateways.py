@@ -81,7 +81,7 @@ class Gateway:
         raise NotImplementedError
 
     def waiting_for(self) -> str:
-        """Return whom a request waits for that is not answered yet, for messages."""
+        """Return whom an unanswered request waits for, for messages."""
         raise NotImplementedError
 
     def after_fork_in_child(self) -> None:

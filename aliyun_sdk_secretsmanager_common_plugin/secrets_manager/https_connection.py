@@ -78,7 +78,7 @@ class HttpsConnection:
         return response.status, answer
 
     def connected(self, sock: socket.socket) -> None:
-        """Note a new socket, before TLS and a proxy have used it (but for one of SOCKS): either may hang."""
+        """Note a new socket before TLS or a proxy uses it, since either may hang. A SOCKS proxy has used it already."""
         self._close_sockets()
         self._sockets.append(socket.fromfd(sock.fileno(), sock.family, sock.type))  # TLS detaches the original
         if self._is_aborted:

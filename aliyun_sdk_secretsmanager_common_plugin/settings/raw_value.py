@@ -18,8 +18,7 @@ from .files import Unreadable, certificates_problem, read_text
 # A text that names an environment variable and can hardly be a password.
 _VARIABLE_NAME = r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+\Z"
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
-# A placeholder as this package's documentation writes it, as that of the Java plugin does, as a template does that
-# nobody filled in, and as Alibaba Cloud's documentation does.
+# Placeholders: of this package's documentation, of the Java plugin's, of templates, of Alibaba Cloud's documentation.
 _PLACEHOLDER = (r"<[^<>]+>|(?:\A|(?<=\"))#[^#\"]+#(?=\"|\Z)|\A\$\{[\w.:-]+\}\Z"
                 r"|(?i:\Ayour[-_]?access[-_]?key[-_]?(?:id|secret)\Z)")
 _REDIS = ("write redis://host:port/0, rediss://host:port/0 for TLS, or unix:///path?db=0; Sentinel and Cluster are not "
