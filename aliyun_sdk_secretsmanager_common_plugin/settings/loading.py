@@ -322,7 +322,7 @@ class _Properties:
         return file.password_in_file()
 
     def _objects(self, key: str, known: Sequence[str], example: str) -> Iterator[_Field]:
-        """Yield for each object in the JSON list of a key what returns the raw values of its fields."""
+        """Yield, for each object in the JSON list of a key, the function that returns the raw values of its fields."""
         value = self._value(key)
         objects = value.json(example) if value else None
         if value and not (isinstance(objects, list) and objects):
