@@ -29,14 +29,13 @@ from .secrets_manager import Connections, gateway_classes
 from .secrets_manager.gateways import HttpsGateway, proxy_of, secret_request
 from .secrets_manager.tls import UnusableCa
 from .settings import (
-    ConfigLoader,
     DedicatedGatewaySettings,
     Settings,
     SharedGatewaySettings,
     SharedStoreSettings,
     load_settings,
+    properties_path,
 )
-from .settings.properties_file import absolute
 from .settings.raw_value import did_you_mean
 
 # The names of the checks, in the order in which they run, and what each one tries.
@@ -174,7 +173,7 @@ def check(
     Raises:
         ConfigurationError: the name of the file is empty, or a check is unknown.
     """
-    _check_path(config)
+    properties_path(config)  # one that is empty is refused before the first step
     for name in only:
         if name not in CHECKS:
             raise ConfigurationError("there is no check {!r}{}; the checks are: {}".format(
@@ -195,13 +194,8 @@ def refresh(config: Optional[str], secret_names: Sequence[str]) -> Iterator[Step
     Raises:
         ConfigurationError: the name of the file is empty.
     """
-    _check_path(config)
+    properties_path(config)
     return _refreshed(config, secret_names)
-
-
-def _check_path(config: Optional[str]) -> None:
-    if config is not None and not config.strip():
-        raise ConfigurationError("the name of the properties file is empty; give the path of one")
 
 
 def _refreshed(config: Optional[str], secret_names: Sequence[str]) -> Iterator[Step]:
@@ -273,7 +267,7 @@ def _steps(
 
 
 def _file_trial(config: Optional[str]) -> _Trial:
-    return _Trial("file", absolute(config or ConfigLoader.get_config_name()),
+    return _Trial("file", properties_path(config),
                   "correct what the error names, or write a new file with managed-credentials init",
                   "configuration.rst")
 

@@ -1,7 +1,7 @@
 """The properties file and the environment, as one validated, immutable ``Settings``."""
 
 from .files import system_ca
-from .loading import ConfigLoader, load_settings, settings_from
+from .loading import ConfigLoader, load_settings, properties_path, settings_from
 from .settings import (
     CREDENTIALS_TYPES,
     KEYS,
@@ -26,6 +26,7 @@ __all__ = [
     "SharedGatewaySettings",
     "SharedStoreSettings",
     "load_settings",
+    "properties_path",
     "settings_from",
     "system_ca",
 ]

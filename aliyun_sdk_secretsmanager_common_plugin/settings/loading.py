@@ -87,6 +87,18 @@ class ConfigLoader:
         return ConfigLoader._config_name or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG_NAME
 
 
+def properties_path(path: Optional[str]) -> str:
+    """Return the absolute path of the properties file: the given one, or for None the one that ``ConfigLoader`` says.
+
+    Raises:
+        ConfigurationError: it is empty.
+    """
+    name = os.fspath(ConfigLoader.get_config_name() if path is None else path)
+    if not name.strip():
+        raise ConfigurationError("the name of the properties file is empty; give the path of one")
+    return absolute(name)
+
+
 def load_settings(path: Optional[str] = None, identity: bool = True, gateways: bool = True) -> Settings:
     """Return the settings of the properties file. An environment variable with a key's name overrides the file.
 
@@ -100,7 +112,7 @@ def load_settings(path: Optional[str] = None, identity: bool = True, gateways: b
         ConfigurationError: the file cannot be read, or a key is missing or wrong; the message says which.
     """
     named = path is not None or ConfigLoader.get_config_name() != DEFAULT_CONFIG_NAME
-    path = absolute(path or ConfigLoader.get_config_name())
+    path = properties_path(path)
     entries: Dict[str, Entry] = {}
     if named or os.path.exists(path) or not any(key in os.environ for key in _SUFFICIENT_KEYS):
         entries = read_properties(path)

@@ -1,6 +1,7 @@
 """The properties file: its syntax, which file is read, and files that cannot be read."""
 
 import os
+import pathlib
 import re
 import threading
 
@@ -8,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aliyun_sdk_secretsmanager_common_plugin import ConfigLoader, ManagedCredentials, ManagedCredentialsError
+from aliyun_sdk_secretsmanager_common_plugin import (
+    ConfigLoader,
+    ConfigurationError,
+    ManagedCredentials,
+    ManagedCredentialsError,
+)
 from aliyun_sdk_secretsmanager_common_plugin.settings import CacheFileSettings, files, load_settings
 from aliyun_sdk_secretsmanager_common_plugin.settings.properties_file import read_properties
 from aliyun_sdk_secretsmanager_common_plugin.settings.settings import DEFAULT_CONFIG_NAME
@@ -126,6 +132,17 @@ class TestWhichFile:
         ConfigLoader.set_config_name(write(name="b"))
 
         assert load_settings(write(credentials_access_key_id="LTAIargument")).identity.access_key_id == "LTAIargument"
+
+    def test_argument_may_be_a_path_object(self, write):
+        assert load_settings(pathlib.Path(write())).identity.access_key_id
+
+    @pytest.mark.parametrize("name", ["", " "])
+    def test_empty_argument_is_refused_whatever_the_default_file_has(self, write, name):
+        """It may be a variable of a script that was not set."""
+        write(name=DEFAULT_CONFIG_NAME)
+
+        with pytest.raises(ConfigurationError, match="the name of the properties file is empty; give the path of one"):
+            load_settings(name)
 
     def test_documented_path_of_the_loader_is_the_same_loader(self):
         assert config_loader.ConfigLoader is ConfigLoader
