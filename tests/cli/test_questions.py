@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from aliyun_sdk_secretsmanager_cli.questions import problem_of, text_of, values_of
 from aliyun_sdk_secretsmanager_common_plugin.settings import load_settings
+from tests.common.fakes import quick
 
 ODD = st.text(st.sampled_from("ab=#!:\\\"' \t,{}[]<>$%\u00a0\u2028\u0085\ufeff\u4f60\U0001f511"), max_size=8) | st.text()
 
@@ -20,6 +21,7 @@ def loaded(answers):
         return load_settings(path)
 
 
+@quick
 @given(ODD, ODD)
 @example("a=b#c\\d", "\\\\x y")
 @example("#a", "!b")
@@ -36,6 +38,7 @@ def test_any_answer_that_is_taken_is_loaded_unchanged(secret, session):
         assert identity.role_session_name == session.strip(" \t\f")
 
 
+@quick
 @given(ODD)
 def test_any_names_of_secrets_that_are_taken_are_loaded_unchanged(names):
     answers = {"type": "default", "regions": "cn-hangzhou", "secret_names": names}
