@@ -62,7 +62,7 @@ def down(cloud, write, properties):
 
     def be_down(fault=None, **more):
         cloud.inject("secrets_manager", fault or Fault.refuse())
-        write(**dict(CACHE_FILE, fetch_timeout_milliseconds=600, **more))
+        write(**dict(CACHE_FILE, fetch_timeout_milliseconds=1200, **more))
 
     return be_down
 
