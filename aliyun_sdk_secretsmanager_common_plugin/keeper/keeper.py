@@ -455,7 +455,7 @@ class Keeper:
         now, is_read = self._now.monotonic, entry.key is not None
         failure = None if is_read else self._failure_of_first_read(entry)
         if failure is not None:
-            self._answer(ask.ticket, False, one_of_its_own(failure))
+            self._answer(ask.ticket, error=one_of_its_own(failure))
         elif entry.fetch is not None or self._is_floored(entry):
             if is_read and not entry.is_idle:
                 self._set_due_in(entry, timing.FIRST_REFRESH_DELAY)

@@ -8,9 +8,7 @@ from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, SecretFo
 from aliyun_sdk_secretsmanager_common_plugin.identities.identity import IdentityError
 from aliyun_sdk_secretsmanager_common_plugin.keeper import FIRST_READ, REFRESH, RENEWAL
 from aliyun_sdk_secretsmanager_common_plugin.keeper.entry import equal_jitter
-from aliyun_sdk_secretsmanager_common_plugin.keeper.timing import (
-    LONGEST_COOL_DOWN,
-)
+from aliyun_sdk_secretsmanager_common_plugin.keeper.timing import FIRST_READ_DELAYS, LONGEST_COOL_DOWN
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.gateways import UntrustedGateway
 
 from ..common.fakes import key
@@ -445,6 +443,15 @@ class TestRetry:
         world.gateways[0].answer = NO_CONNECTION
         world.ask(purpose, rejected=A)
 
+        assert world.log == ["r1", "r1"]
+
+    def test_is_not_done_for_a_refresh_by_hand_of_a_secret_that_was_read(self):
+        world = World(A)
+        world.read()
+        world.gateways[0].answer = NO_CONNECTION
+        asker = world.ask(REFRESH, delays=FIRST_READ_DELAYS)
+
+        assert not asker.result()
         assert world.log == ["r1", "r1"]
 
 

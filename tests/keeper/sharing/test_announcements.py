@@ -5,8 +5,8 @@ import pytest
 from aliyun_sdk_secretsmanager_common_plugin.keeper import FIRST_READ, REFRESH, RENEWAL
 from aliyun_sdk_secretsmanager_common_plugin.keeper.events import Announced, Found
 
-from ..world import NAME, NEVER
-from .worlds import INTERVAL, A, B, C, kinds, store_stats
+from ..world import NAME, NEVER, NO_CONNECTION
+from .worlds import INTERVAL, A, B, C, kinds, make_world, store_stats
 
 
 class TestAnnouncement:
@@ -48,6 +48,18 @@ class TestAnnouncement:
         assert asker.result().key == B
         assert asker.took == 0.5
         assert reader.renew(B).key is None, "a cool-down or a fetch stands in the way"
+
+    def test_that_ends_a_renewal_does_not_make_a_gateway_well_that_hangs(self):
+        world = make_world(A, NEVER, C)
+        world.read()
+        world.gateways[0].answer = NO_CONNECTION
+        world.ask(RENEWAL, 2.0, rejected=A)
+        world.handle(world.shared_store.other_shares(NAME, B))
+        world.pass_time(5.0)
+        del world.requests[:]
+
+        assert world.renew(B).key == C
+        assert world.log == ["r1", "r3"]
 
     def test_ends_a_first_read_that_waits(self, world):
         position = world.shared_store.lease_to_other(NAME, 4.0)
@@ -126,7 +138,8 @@ class TestAnnouncement:
             reader.pass_time(1.0)
 
         assert store_stats(reader).ignored == 3
-        assert len([line for line in reader.lines if "ignored" in line]) == 1
+        (warning,) = [line for line in reader.lines if "ignored" in line]
+        assert NAME in warning and "an announcement that is not sealed" in warning
         reader.pass_time(60.0)
         reader.handle(Announced(NAME, None))
         assert len([line for line in reader.lines if "ignored" in line]) == 2
