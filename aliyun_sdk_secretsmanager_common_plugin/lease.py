@@ -24,12 +24,14 @@ SendAsync = Callable[[Pull], Awaitable[Tuple[Result, Optional[Exception]]]]
 
 # Different keys that one call tries.
 MOST_KEYS = 3
-# Times that one call is sent, whatever Secrets Manager answers.
-MOST_SENDS = 15
 # Seconds for which services may not know a new key yet: a rejection may mean no more than that.
 YOUNG = 30.0
 # Seconds that a call waits before each further attempt with such a key.
 WAITS = (0.2, 0.4, 0.8, 1.6)
+
+
+class Attempt(NamedTuple):
+    """A step of a call: sign and send."""
 
 
 class Renew(NamedTuple):
@@ -42,10 +44,6 @@ class Wait(NamedTuple):
     """A step of a call: wait until services may know a young key."""
 
     seconds: float
-
-
-class Again(NamedTuple):
-    """A step of a call: sign and send again."""
 
 
 class Lease:
@@ -161,28 +159,24 @@ class Lease:
             BaseException: what ``send`` raised.
         """
         keys = _CallKeys(self._account, self.secret_name, self.access_key())
-        accepted = self._accepted
-        result, error = send(keys.pull)
-        if error is None:
-            self._note_accepted(keys.last)
-            return result, None
-        replays = self._replays(keys, accepted, error, rewind)
+        steps = self._steps(keys, rewind)
+        result: Any = None
         answer: Any = None
         try:
             while True:
                 try:
-                    step = replays.send(answer)
+                    step = steps.send(answer)
                 except StopIteration as end:
                     return result, end.value
-                if type(step) is Renew:
-                    answer = self._account.renew(self.secret_name, step.key)
-                elif type(step) is Wait:
-                    self._clock.sleep(step.seconds)
-                else:
+                if type(step) is Attempt:
                     result, answer = send(keys.pull)
+                elif type(step) is Renew:
+                    answer = self._account.renew(self.secret_name, step.key)
+                else:
+                    self._clock.sleep(step.seconds)
         finally:
-            replays.close()
-            error = answer = None  # an error's traceback holds this frame, which would keep the request alive
+            steps.close()
+            answer = None  # an error's traceback holds this frame, which would keep the request alive
 
     async def call_async(
         self, send: "SendAsync[Result]", rewind: Callable[[], Any]
@@ -202,39 +196,38 @@ class Lease:
             BaseException: what ``send`` raised.
         """
         keys = _CallKeys(self._account, self.secret_name, await self.access_key_async())
-        accepted = self._accepted
-        result, error = await send(keys.pull)
-        if error is None:
-            self._note_accepted(keys.last)
-            return result, None
-        replays = self._replays(keys, accepted, error, rewind)
+        steps = self._steps(keys, rewind)
+        result: Any = None
         answer: Any = None
         try:
             while True:
                 try:
-                    step = replays.send(answer)
+                    step = steps.send(answer)
                 except StopIteration as end:
                     return result, end.value
-                if type(step) is Renew:
-                    answer = await self._account.renew_async(self.secret_name, step.key)
-                elif type(step) is Wait:
-                    await self._clock.sleep_async(step.seconds)
-                else:
+                if type(step) is Attempt:
                     result, answer = await send(keys.pull)
+                elif type(step) is Renew:
+                    answer = await self._account.renew_async(self.secret_name, step.key)
+                else:
+                    await self._clock.sleep_async(step.seconds)
         finally:
-            replays.close()
-            error = answer = None
+            steps.close()
+            answer = None
 
-    def _replays(
-        self, keys: "_CallKeys", accepted: Optional[AccessKey], error: Any, rewind: Callable[[], Any]
-    ) -> Generator[Any, Any, Any]:
-        """Decide what follows the first attempt of a call; return the service's error that the caller gets, or None.
+    def _steps(self, keys: "_CallKeys", rewind: Callable[[], Any]) -> Generator[Any, Any, Any]:
+        """Decide what happens to a call; return the service's error that the caller gets, or None.
 
-        Yields ``Renew``, and expects a ``Renewal``; ``Wait``; or ``Again``, and expects the error of that attempt, None
-        if the service accepted it. ``accepted`` is the key of the last call that was accepted before the attempt.
+        Yields ``Attempt``, and expects the error of that attempt, None if the service accepted it; ``Renew``, and
+        expects a ``Renewal``; or ``Wait``. Each key is sent once, and once after each of its waits. So this ends.
         """
         try:
-            for _ in range(MOST_SENDS - 1):
+            while True:
+                accepted = self._accepted
+                error = yield Attempt()
+                if error is None:
+                    self._note_accepted(keys.last)
+                    return None
                 key = keys.last
                 if not self.is_rejection(key, error):
                     return error
@@ -257,12 +250,6 @@ class Lease:
                     keys.last = renewal.key
                 if not self._is_rewound(rewind, key, error):
                     return error
-                accepted = self._accepted
-                error = yield Again()
-                if error is None:
-                    self._note_accepted(keys.last)
-                    return None
-            return error
         finally:
             error = renewal = None  # their tracebacks hold this frame, which would keep request and key alive
 
