@@ -16,8 +16,9 @@ from .clock import Clock
 from .exceptions import ConfigurationError, ManagedCredentialsError
 from .identities import configured_identity, program_identity
 from .keeper import Keeper, SecretStats
+from .keeper.actions import Request
 from .keeper.entry import equal_jitter
-from .keeper.events import Recovered
+from .keeper.events import Ended, Recovered
 from .keeper.timing import FIRST_READ_DELAYS
 from .lease import Lease
 from .runtime import Account, Backends, Subscriber, in_event_loop, require_task
@@ -342,18 +343,12 @@ class ManagedCredentials:
         """Return the waits between the attempts of a first read, in seconds."""
         return map(equal_jitter, itertools.chain(FIRST_READ_DELAYS, itertools.repeat(FIRST_READ_DELAYS[-1])))
 
-    def _read(
-        self, gateway: Any, secret_name: str, seconds: float, purpose: str, connections: Connections
-    ) -> Tuple[AccessKey, Optional[float], bool]:
-        """Ask one gateway.
-
-        Returns:
-            The key; when the program's own strategy wants the next refresh, in seconds since the epoch, None for none;
-            and whether a refresh may be earlier than that.
-        """
+    def _read(self, gateway: Any, request: Request, connections: Connections) -> Ended:
+        """Ask one gateway."""
         if isinstance(gateway, _HandedInFetch):
-            return gateway.read(secret_name, seconds), None, True
-        return parse_secret(secret_name, gateway.get_secret_value(secret_name, seconds, connections)), None, True
+            return Ended(request.number, gateway.read(request.name, request.seconds))
+        answer = gateway.get_secret_value(request.name, request.seconds, connections)
+        return Ended(request.number, parse_secret(request.name, answer))
 
     def _recover(self, secret_name: str, failure: Exception) -> Recovered:
         """Return the first kept key that has not expired."""

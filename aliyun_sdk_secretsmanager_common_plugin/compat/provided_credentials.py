@@ -1,12 +1,14 @@
 """The managed credentials that a program's loader configures. Its strategies decide when secrets are read."""
 
 import json
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from ..access_key import AccessKey, epoch_or_none, parse_secret
+from ..access_key import epoch_or_none, parse_secret
 from ..ak_expire_handler import AKExpireHandler
 from ..exceptions import ConfigurationError
 from ..keeper import FIRST_READ
+from ..keeper.actions import Request
+from ..keeper.events import Ended
 from ..lease import Lease
 from ..managed_credentials import ManagedCredentials
 from ..secrecy import log_fields, logger_of, shown_secret_name
@@ -103,7 +105,6 @@ class ProvidedCredentials(ManagedCredentials):
 
     def __init__(self, provider: Any) -> None:
         self.strategies = Strategies(provider)
-        self._was_read: Set[str] = set()  # secrets for which the store strategy is no longer asked
         credentials = provider.credentials
         handed_in = credentials if credentials is not None and not _is_described(credentials) else None
         super().__init__(_settings_of(provider), identity=handed_in, recovery=_RecoveryOfHook(self.strategies.hook))
@@ -138,18 +139,17 @@ class ProvidedCredentials(ManagedCredentials):
             delays.append(delay)
         return delays
 
-    def _read(
-        self, gateway: Any, secret_name: str, seconds: float, purpose: str, connections: Connections
-    ) -> Tuple[AccessKey, Optional[float], bool]:
-        if purpose == FIRST_READ and secret_name not in self._was_read:
-            kept = self._kept(secret_name)
+    def _read(self, gateway: Any, request: Request, connections: Connections) -> Ended:
+        if request.purpose == FIRST_READ and self._account.held_key(request.name) is None:
+            kept = self._kept(request)
             if kept is not None:
                 return kept
-        key = super()._read(gateway, secret_name, seconds, purpose, connections)[0]
-        return self._planned(secret_name, key, self._runtime.clock.time() * 1000)
+        read = super()._read(gateway, request, connections)
+        return self._planned(request.name, read, self._runtime.clock.time() * 1000)
 
-    def _kept(self, name: str) -> Optional[Tuple[AccessKey, Optional[float], bool]]:
+    def _kept(self, request: Request) -> Optional[Ended]:
         """Return the key that an earlier process stored, if it is still valid."""
+        name = request.name
         strategy = self.strategies.refresh
         try:
             cached = self.strategies.store.get_cache_secret_info(name)
@@ -165,26 +165,25 @@ class ProvidedCredentials(ManagedCredentials):
             logger.error("secret %r: the store strategy failed with %s; Secrets Manager is asked", name,
                          type(error).__name__, extra=log_fields(name, error=type(error).__name__))
             return None
-        return self._planned(name, key, cached.refresh_time_stamp)
+        return self._planned(name, Ended(request.number, key, is_kept=True), cached.refresh_time_stamp)
 
-    def _planned(self, name: str, key: AccessKey, read: float) -> Tuple[AccessKey, Optional[float], bool]:
-        """Return a key that was read at ``read`` (milliseconds), and when the refresh strategy wants the next read."""
-        self._was_read.add(name)
-        strategy = self.strategies.refresh
-        if strategy is None:
-            return key, None, True
+    def _planned(self, name: str, ended: Ended, read: float) -> Ended:
+        """Return the end of a request with what the refresh strategy wants; ``read`` is in milliseconds."""
+        strategy, key = self.strategies.refresh, ended.key
+        if strategy is None or key is None:
+            return ended
         # The default strategy knows neither refresh_interval nor when a token expires.
         may_be_earlier = type(strategy) is RotateAKSecretRefreshSecretStrategy
         try:
             due = strategy.parse_next_execute_time(CacheSecretInfo("ACSCurrent", int(read), key.secret_info))
             if due <= 0:
                 due = strategy.get_next_execute_time(name, _TTL, int(read))
-            return key, due / 1000.0, may_be_earlier
+            return ended._replace(refresh_at=due / 1000.0, may_be_earlier=may_be_earlier)
         except Exception as error:
             logger.error("secret %r: %s failed with %s; the secret is read again after refresh_interval", name,
                          type(strategy).__name__, type(error).__name__,
                          extra=log_fields(name, key, type(error).__name__))
-            return key, 0.0, may_be_earlier
+            return ended._replace(refresh_at=0.0, may_be_earlier=may_be_earlier)
 
 
 class _RecoveryOfHook:

@@ -102,6 +102,7 @@ class Ended(NamedTuple):
         refresh_at: when the program's own refresh strategy wants the next refresh, in seconds since the epoch; None if
             it has no wish.
         may_be_earlier: whether the keeper may refresh earlier than that.
+        is_kept: whether a store of the program's own had the key, so that nobody knows how new it is.
     """
 
     request: int
@@ -109,6 +110,7 @@ class Ended(NamedTuple):
     error: Optional[Exception] = None
     refresh_at: Optional[float] = None
     may_be_earlier: bool = True
+    is_kept: bool = False
 
 
 class Recovered(NamedTuple):

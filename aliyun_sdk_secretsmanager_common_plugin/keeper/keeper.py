@@ -243,7 +243,7 @@ class Keeper:
                 entry.refresh_at, entry.may_be_earlier = event.refresh_at, event.may_be_earlier
                 entry.number = request.number
                 self._store(entry, event.key, request.fetch.read)
-                if self._sharer is not None:
+                if self._sharer is not None and not event.is_kept:
                     entry.sharing.note(request.fetch.position, request.began, False)
                     self._sharer.share(entry, request, event.key, self._now.monotonic)
                 if request.fetch is not entry.fetch:

@@ -62,8 +62,7 @@ class Backends(NamedTuple):
 
     Attributes:
         gateways: the gateways to Secrets Manager.
-        read: (gateway, name, seconds, purpose, connections) -> (key, refresh_at, may_be_earlier), as in ``Ended``; it
-            may raise.
+        read: (gateway, request, connections) -> an ``Ended`` with the key; it may raise.
         recover: (name, failure) -> a ``Recovered``; None where nothing is kept.
         keep: (name, key) -> None, called with each new key of Secrets Manager; None where nothing is kept.
         cache_file: catches up after each answer, and is told of forks; None if there is none.
@@ -73,7 +72,7 @@ class Backends(NamedTuple):
     """
 
     gateways: Sequence[Any]
-    read: Callable[[Any, str, float, str, Connections], Tuple[AccessKey, Optional[float], bool]]
+    read: Callable[[Any, Request, Connections], Ended]
     recover: Optional[Callable[[str, Exception], Recovered]]
     keep: Optional[Callable[[str, AccessKey], Any]]
     cache_file: Any
@@ -560,9 +559,7 @@ class Account:
     def _read(self, gateway: Any, action: Request, connections: Connections) -> Ended:
         """Ask a gateway; called in a worker."""
         try:
-            key, refresh_at, may_be_earlier = self._backends.read(
-                gateway, action.name, action.seconds, action.purpose, connections)
-            return Ended(action.number, key, None, refresh_at, may_be_earlier)
+            return self._backends.read(gateway, action, connections)
         except (ServerException, ClientException, ManagedCredentialsError) as error:
             # The traceback and the chain lead to frames that hold keys and requests.
             error.__traceback__ = error.__cause__ = error.__context__ = None

@@ -12,7 +12,11 @@ import time
 import pytest
 
 from aliyun_sdk_secretsmanager_common_plugin import ConfigurationError, ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin.compat.credentials_provider import DefaultPluginCredentialsLoader
+from aliyun_sdk_secretsmanager_common_plugin.compat.provided_credentials import ProvidedCredentials
 from aliyun_sdk_secretsmanager_common_plugin.runtime import Account, process
+from aliyun_sdk_secretsmanager_common_plugin.secret_info import CacheSecretInfo
+from aliyun_sdk_secretsmanager_common_plugin.settings import ConfigLoader
 from aliyun_sdk_secretsmanager_testing.faults import Fault
 from tests import forks
 from tests.conftest import SECRET, wait_until
@@ -283,6 +287,26 @@ class TestFork:
 
 def fetches_of(credentials):
     return credentials.stats()[SECRET].fetches
+
+
+def test_key_that_a_programs_own_store_kept_is_not_shared(
+        credentials, store_properties, make_credentials, cloud, fetches):
+    """It may have been replaced since, and nobody knows when Secrets Manager gave it."""
+    kept = credentials.get(SECRET)  # without a shared store
+    ConfigLoader.set_config_name(store_properties())
+    loaded = DefaultPluginCredentialsLoader().load()
+    loaded.cache_secret_store_strategy.store_secret(
+        CacheSecretInfo("ACSCurrent", int(time.time() * 1000), kept.secret_info))
+    cloud.rotate(SECRET)
+
+    with ProvidedCredentials(loaded) as provided:
+        assert provided.get(SECRET) == kept
+        new = make_credentials().get(SECRET)
+
+        assert new.access_key_id == cloud.secret(SECRET).current.access_key_id
+        assert fetches() == 2
+        assert provided.renew(SECRET, kept) == new
+        assert fetches() == 2
 
 
 class TestThread:

@@ -10,7 +10,7 @@ from aliyun_sdk_secretsmanager_common_plugin.secrecy import log_fields
 
 from ...common.fakes import key
 from ..store import OTHER
-from ..world import NAME, NO_CONNECTION, After, World
+from ..world import NAME, NEVER, NO_CONNECTION, After, World
 from .worlds import INTERVAL, A, B, C, is_untroubled, kinds, store_stats
 
 # A fetch of 10 s waits so long for the process that has the lease; one of 2 s so long.
@@ -102,6 +102,21 @@ class TestFirstRead:
         assert kinds(world) == ["Take", "Free"]
         assert world.shared_store.held(NAME).lease is None
         assert is_untroubled(world)
+
+    def test_that_the_programs_own_store_answers_shares_nothing(self, world):
+        world.gateways[0].answer = NEVER
+        asker = world.ask(FIRST_READ)
+        world.pass_time(0.0)
+        (number,) = world.under_way
+        world.end(number, B, is_kept=True)
+        world.pass_time(0.0)
+
+        assert asker.result() == B
+        assert kinds(world) == ["Take", "Free"]
+        assert world.shared_store.held(NAME).lease is None
+        world.handle(world.shared_store.other_shares(NAME, A))
+        world.pass_time(INTERVAL)
+        assert world.keys == {NAME: A}, "it is newer, whatever its position"
 
     def test_of_a_key_that_was_not_in_use_for_long_looks_at_the_store(self, reader):
         reader.lease()
