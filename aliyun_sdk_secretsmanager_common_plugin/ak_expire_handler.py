@@ -26,18 +26,18 @@ def require_handler(handler: Any) -> None:
     """Check a handler when a client is made, rather than at the first rotation.
 
     Raises:
-        ConfigurationError: it has no method ``judge_ak_expire`` that takes one exception. The message shows its type,
-            not its value, which may be a secret if arguments were mixed up.
+        ConfigurationError: it has no method ``judge_ak_expire`` of its own that takes one exception. The message shows
+            its type, not its value, which may be a secret if arguments were mixed up.
     """
     judge = getattr(handler, "judge_ak_expire", None)
     if callable(judge) and not isinstance(handler, type):
-        _require_one_argument(judge, type(handler).__name__)
+        _require_judgement(judge, type(handler).__name__)
         return
     what = "an object of the class {}".format(type(handler).__name__)
     hint = "give an object that has it, of a subclass of AKExpireHandler"
     if isinstance(handler, type):
         what = "the class {}".format(handler.__name__)
-        if callable(judge):
+        if callable(judge) and handler is not AKExpireHandler:
             hint = "did you mean {}()?".format(handler.__name__)
     elif isinstance(handler, str) and re.fullmatch(_REGION, handler):
         what, hint = "a text that looks like a region", "did you mean region_id=?"
@@ -49,11 +49,13 @@ def require_handler(handler: Any) -> None:
         "ak_expire_handler is {}, not a handler with a method judge_ak_expire(exception); {}".format(what, hint))
 
 
-def _require_one_argument(judge: Any, name: str) -> None:
+def _require_judgement(judge: Any, name: str) -> None:
     from inspect import iscoroutinefunction, signature  # slow to import, and needed only here
 
     problem = ""
-    if iscoroutinefunction(judge):  # a coroutine is always true
+    if getattr(judge, "__func__", None) is AKExpireHandler.judge_ak_expire:
+        problem = "judges nothing; define judge_ak_expire(self, exception) in a subclass"
+    elif iscoroutinefunction(judge):  # a coroutine is always true
         problem = "is asynchronous; define it without async"
     try:
         signature(judge).bind(Exception())

@@ -7,7 +7,7 @@ import warnings
 from typing import Any, Iterable, List, Optional
 
 from ..access_key import AccessKey, parse_secret
-from ..ak_expire_handler import AKExpireHandler
+from ..default_ak_expire_handler import DefaultAKExpireHandler
 from ..exceptions import SecretFormatError
 from ..managed_credentials import ManagedCredentials
 from ..runtime import process
@@ -27,7 +27,8 @@ class _Registered:
         self.secret_name = secret_name
         self.updater = updater
         # ProvidedCredentials.lease would translate the name a second time.
-        self.lease = ManagedCredentials.lease(credentials, self, secret_name, AKExpireHandler(), lambda client: None)
+        self.lease = ManagedCredentials.lease(
+            credentials, self, secret_name, DefaultAKExpireHandler(), lambda client: None)
 
 
 class AliyunSdkSecretsManagerPlugin:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler, ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin import DefaultAKExpireHandler, ManagedCredentials
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
 from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
 
@@ -39,7 +39,7 @@ class Client:
     """A plugin's client."""
 
     def __init__(self, credentials, name):
-        self.lease = credentials.lease(self, name, AKExpireHandler(), lambda client: None)
+        self.lease = credentials.lease(self, name, DefaultAKExpireHandler(), lambda client: None)
 
 
 class Owner:

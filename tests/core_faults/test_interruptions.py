@@ -13,7 +13,7 @@ import weakref
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ClientException
 
-from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler, ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin import DefaultAKExpireHandler, ManagedCredentials
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
 
 from ..conftest import SECRET, wait_until
@@ -39,7 +39,7 @@ class Client:
     """A plugin's client."""
 
     def __init__(self, credentials, name, wait=True):
-        self.lease = credentials.lease(self, name, AKExpireHandler(), lambda client: None, wait)
+        self.lease = credentials.lease(self, name, DefaultAKExpireHandler(), lambda client: None, wait)
 
 
 def name_of(at):
@@ -301,7 +301,7 @@ class TestSignals:
                 os.kill(os.getpid(), signal.SIGUSR1)
                 threading.Event().wait(0.1)
 
-        class Judge(AKExpireHandler):
+        class Judge(DefaultAKExpireHandler):
             def judge_ak_expire(self, error):
                 interrupt("judge")
                 return True

@@ -27,7 +27,7 @@ def run_python(script):
 
 PRELUDE = """
     import os, sys, threading, warnings
-    from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler, AccessKey, ManagedCredentials
+    from aliyun_sdk_secretsmanager_common_plugin import DefaultAKExpireHandler, AccessKey, ManagedCredentials
     from aliyun_sdk_secretsmanager_common_plugin.runtime import process
     from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
 
@@ -37,7 +37,7 @@ PRELUDE = """
     keys = [AccessKey("id", "secret", version_id="v")]
     credentials = ManagedCredentials(Settings(), lambda name, seconds: keys[-1])
     client = Client()
-    client.lease = credentials.lease(client, "app/key", AKExpireHandler(), lambda client: None)
+    client.lease = credentials.lease(client, "app/key", DefaultAKExpireHandler(), lambda client: None)
 """
 
 
@@ -116,7 +116,7 @@ class TestProcesses:
         keys.append(AccessKey("new", "secret", version_id="v"))
         print(credentials.renew("app/key", keys[0]).access_key_id)
         other = Client()
-        other.lease = credentials.lease(other, "other/key", AKExpireHandler(), lambda client: None)
+        other.lease = credentials.lease(other, "other/key", DefaultAKExpireHandler(), lambda client: None)
         print(other.lease.access_key().access_key_id)
         other.lease.close()
         loop = asyncio.new_event_loop()

@@ -1,6 +1,6 @@
 """What the tests of the facade share."""
 
-from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler, ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin import DefaultAKExpireHandler, ManagedCredentials
 from aliyun_sdk_secretsmanager_common_plugin.settings import IdentitySettings, Settings
 from tests.common.fakes import Source, key
 from tests.conftest import wait_until
@@ -15,7 +15,7 @@ class Client:
     """A plugin's client, as far as the facade knows it."""
 
     def __init__(self, credentials, name=NAME, after_fork=lambda client: None):
-        self.lease = credentials.lease(self, name, AKExpireHandler(), after_fork)
+        self.lease = credentials.lease(self, name, DefaultAKExpireHandler(), after_fork)
 
     def key(self):
         return self.lease.access_key()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from aliyun_sdk_secretsmanager_common_plugin import AKExpireHandler, ManagedCredentials, ManagedCredentialsError
+from aliyun_sdk_secretsmanager_common_plugin import DefaultAKExpireHandler, ManagedCredentials, ManagedCredentialsError
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
 from tests.common.fakes import key
 from tests.conftest import wait_until
@@ -21,7 +21,7 @@ class Client:
     def __init__(self, credentials, name, also):
         self.itself = self
         self.also = also
-        self.lease = credentials.lease(self, name, AKExpireHandler(), lambda client: None)
+        self.lease = credentials.lease(self, name, DefaultAKExpireHandler(), lambda client: None)
 
     def __del__(self):
         self.lease.close()

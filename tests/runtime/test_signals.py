@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from aliyun_sdk_secretsmanager_common_plugin import AccessKey, AKExpireHandler, ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin import AccessKey, DefaultAKExpireHandler, ManagedCredentials
 from aliyun_sdk_secretsmanager_common_plugin.runtime import process
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
 from tests.conftest import wait_until
@@ -121,14 +121,14 @@ def renew(credentials, name):
 
 def use_a_client(credentials, name):
     client = Client()
-    client.lease = credentials.lease(client, name, AKExpireHandler(), lambda client: None)
+    client.lease = credentials.lease(client, name, DefaultAKExpireHandler(), lambda client: None)
     get(credentials, name)
     client.lease.close()
 
 
 def drop_a_client(credentials, name):
     client = Client()
-    client.lease = credentials.lease(client, name, AKExpireHandler(), lambda client: None)
+    client.lease = credentials.lease(client, name, DefaultAKExpireHandler(), lambda client: None)
 
 
 def close(credentials, name):
