@@ -1,7 +1,6 @@
 """``ProxyAcsClient``: an ``AcsClient`` that signs with a managed RAM credential."""
 
 import copy
-import functools
 import logging
 import operator
 import weakref
@@ -123,20 +122,6 @@ class ProxyAcsClient(SecretHolder, ProxyDefaultSdkCoreClient):
     def get_access_secret(self) -> str:
         """Return the secret of the current key. After a rotation it does not match an id that was read before."""
         return self._lease.access_key().access_key_secret
-
-    # AcsClient builds these parts of the user agent in every call, although they never change.
-    user_agent_header = staticmethod(functools.lru_cache(maxsize=None)(AcsClient.user_agent_header))
-    default_user_agent = staticmethod(functools.lru_cache(maxsize=None)(AcsClient.default_user_agent))
-
-    @staticmethod
-    def merge_user_agent(default_agent: Any, extra_agent: Any) -> Any:
-        """Return both agents merged. Without an extra agent this saves the copy that the SDK makes in every call.
-
-        Args:
-            default_agent: the SDK's own parts of the user agent, by name.
-            extra_agent: the program's parts, or None.
-        """
-        return AcsClient.merge_user_agent(default_agent, extra_agent) if extra_agent else default_agent
 
     def shutdown(self) -> None:
         """Release the secret and close idle connections. Other clients are not affected. Idempotent."""
