@@ -11,36 +11,7 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 
 from ..access_key import AccessKey, check_secret_name
 from ..exceptions import ManagedCredentialsError
-from ..keeper import FIRST_READ, REFRESH, RENEWAL, Keeper, Renewal, SecretStats
-from ..keeper.actions import (
-    Answer,
-    Free,
-    GiveUp,
-    Heed,
-    HeedSigned,
-    Log,
-    Probe,
-    Publish,
-    Recover,
-    Request,
-    Share,
-    Stored,
-    Take,
-    Tell,
-)
-from ..keeper.events import (
-    Accepted,
-    Asked,
-    Closed,
-    Ended,
-    Forked,
-    Leased,
-    Preload,
-    Recovered,
-    Released,
-    Signed,
-    StoreEnded,
-)
+from ..keeper import FIRST_READ, REFRESH, RENEWAL, Keeper, Renewal, SecretStats, actions, events
 from ..keeper.outcomes import no_answer, one_of_its_own
 from ..secrecy import log_fields
 from ..secrets_manager import Connections
@@ -72,8 +43,8 @@ class Backends(NamedTuple):
     """
 
     gateways: Sequence[Any]
-    read: Callable[[Any, Request, Connections], Ended]
-    recover: Optional[Callable[[str, Exception], Recovered]]
+    read: Callable[[Any, actions.Request, Connections], events.Ended]
+    recover: Optional[Callable[[str, Exception], events.Recovered]]
     keep: Optional[Callable[[str, AccessKey], Any]]
     cache_file: Any
     shared_store: Any = None
@@ -183,7 +154,7 @@ class Account:
             wait: whether to wait until all were read, or could not be.
         """
         until = self._until(self._fetch_timeout)
-        event = Preload(Ticket() if wait else None, tuple(names), until, self._fetch_timeout, self._delays)
+        event = events.Preload(Ticket() if wait else None, tuple(names), until, self._fetch_timeout, self._delays)
         if wait:
             self._outcome_of(event, until)
         else:
@@ -246,12 +217,12 @@ class Account:
             key: the key.
         """
         if name in self._heeded:
-            self._runtime.put(self, Accepted(name, key))
+            self._runtime.put(self, events.Accepted(name, key))
 
     def signed(self, name: str) -> None:
         """Note that somebody signs with the key of a secret, and will not renew it."""
         if self._runtime.clock.monotonic() >= self._signed_from.get(name, 0.0):
-            self._runtime.put(self, Signed(name))
+            self._runtime.put(self, events.Signed(name))
 
     def add_client(self, client: Any, name: str, after_fork: Callable[[Any], None]) -> Callable[[], None]:
         """Count a client that uses a secret, without keeping it alive.
@@ -270,7 +241,7 @@ class Account:
         self.clients[number] = counted
         finalizer = weakref.finalize(client, self._remove_client, number)
         finalizer.atexit = False
-        self._runtime.put(self, Leased(number, name))
+        self._runtime.put(self, events.Leased(number, name))
 
         def remove() -> None:
             self._remove_client(number)
@@ -280,12 +251,12 @@ class Account:
 
     def _remove_client(self, number: int) -> None:
         if number in self.clients:
-            self._runtime.put(self, Released(number))  # first, since an exception may come between
+            self._runtime.put(self, events.Released(number))  # first, since an exception may come between
             self.clients.pop(number, None)
 
     def close(self) -> None:
         """Stop refreshing; a secret that is read later is refreshed again."""
-        self._runtime.put(self, Closed())
+        self._runtime.put(self, events.Closed())
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call ``subscriber(name, key)`` with every new key, in a thread of its own."""
@@ -314,11 +285,11 @@ class Account:
     def _until(self, seconds: float) -> float:
         return self._runtime.clock.monotonic() + seconds
 
-    def _asked(self, ticket: Any, purpose: str, name: str, until: float, rejected: Optional[AccessKey]) -> Asked:
+    def _asked(self, ticket: Any, purpose: str, name: str, until: float, rejected: Optional[AccessKey]) -> events.Asked:
         if purpose == RENEWAL:
-            return Asked(ticket, purpose, name, until, rejected)
+            return events.Asked(ticket, purpose, name, until, rejected)
         check_secret_name(name)
-        return Asked(ticket, purpose, name, until, None, self._delays())
+        return events.Asked(ticket, purpose, name, until, None, self._delays())
 
     def _ask(self, purpose: str, name: str, seconds: float, rejected: Optional[AccessKey] = None) -> Any:
         """Ask, and wait for the answer; whatever a signal's handler raises meanwhile reaches this caller alone."""
@@ -350,9 +321,9 @@ class Account:
         self, purpose: str, name: str, seconds: float, rejected: Optional[AccessKey] = None
     ) -> Any:
         """Ask as ``_ask`` does, in a task: tasks of one event loop that ask for the same share a ticket."""
-        from asyncio import events, shield
+        import asyncio
 
-        loop = events._get_running_loop()  # Python 3.6 has no get_running_loop()
+        loop = asyncio.events._get_running_loop()  # Python 3.6 has no get_running_loop()
         key = (loop, purpose, name, rejected)
         ticket = self._task_tickets.get(key)
         if ticket is None:
@@ -369,7 +340,7 @@ class Account:
             except BaseException:
                 ended(ticket)
                 raise
-        return _value_of(await shield(ticket.future), purpose, name, seconds)
+        return _value_of(await asyncio.shield(ticket.future), purpose, name, seconds)
 
     def take(self, event: Any) -> None:
         """Give an event to the keeper, and carry out its actions; called by the thread that has the turn."""
@@ -382,11 +353,11 @@ class Account:
             self._runtime.workers.done(event.job, self._runtime.clock.monotonic())
             event = event.ended
         try:
-            actions = self._keeper.handle(event, self._runtime.now())
+            wanted = self._keeper.handle(event, self._runtime.now())
         except Exception:
             self._do(self._keeper.left_undone())  # answers to other askers may be among these actions
             raise
-        self._do(actions)
+        self._do(wanted)
         for name, (share, latch) in list(self._shares.items()):  # hardly ever more than one
             if share == number:
                 del self._shares[name]
@@ -396,37 +367,37 @@ class Account:
         """Return when the account needs a tick, by the monotonic clock; None for never."""
         return self._keeper.wake_at()
 
-    def _do(self, actions: List[Any]) -> None:
+    def _do(self, wanted: List[Any]) -> None:
         """Carry out actions of the keeper, in their order."""
         callbacks: List[Callback] = []
         lines: List[Any] = []
-        answers: List[Answer] = []
-        for action in actions:
+        answers: List[actions.Answer] = []
+        for action in wanted:
             kind = type(action)
-            if kind is Publish:
+            if kind is actions.Publish:
                 self._publish(action)
-            elif kind is Answer:
+            elif kind is actions.Answer:
                 answers.append(action)
-            elif kind is Request:
+            elif kind is actions.Request:
                 self._request(action)
             elif kind in _STORE_ACTIONS:
                 self._operate(action)
-            elif kind is Tell:
+            elif kind is actions.Tell:
                 callbacks += self._tell(action)
-            elif kind is Log:
+            elif kind is actions.Log:
                 if _is_enabled(action.level):
                     lines.append(action)
-            elif kind is Heed:
+            elif kind is actions.Heed:
                 (self._heeded.add if action.wanted else self._heeded.discard)(action.name)
-            elif kind is HeedSigned:
+            elif kind is actions.HeedSigned:
                 self._signed_from[action.name] = action.moment
-            elif kind is Stored:
+            elif kind is actions.Stored:
                 if self._backends.cache_file is not None:
                     self._store_executor.submit(self._backends.cache_file.catch_up)
-            elif kind is GiveUp:
+            elif kind is actions.GiveUp:
                 if action.number in self._jobs:
                     self._runtime.workers.give_up(self._jobs.pop(action.number))
-            elif kind is Recover:
+            elif kind is actions.Recover:
                 self._recover(action)
         self._answer(answers, tuple(lines), tuple(callbacks))
 
@@ -450,7 +421,7 @@ class Account:
         if self._keeper.is_amid:
             self._keeper = self._keeper.born_again(self._keys or self._keys_before_fork)
         self._keys.clear()
-        self._do(self._keeper.handle(Forked(), self._runtime.now()))
+        self._do(self._keeper.handle(events.Forked(), self._runtime.now()))
         for ticket in tickets.values():
             ticket.forget()
         if self._backends.cache_file is not None:
@@ -503,7 +474,7 @@ class Account:
         """Return the executors that run the program's own code for this account."""
         return [executor for _, executor in list(self._subscribers)] + [self._recovery_executor, self._store_executor]
 
-    def _answer(self, answers: List[Answer], lines: Tuple[Any, ...], callbacks: Tuple[Callback, ...]) -> None:
+    def _answer(self, answers: List[actions.Answer], lines: Tuple[Any, ...], callbacks: Tuple[Callback, ...]) -> None:
         """Answer the askers. The first thread among them writes the lines, which are about its call."""
         for answer in answers:
             waits = id(answer.ticket) in self._tickets
@@ -514,7 +485,7 @@ class Account:
         if lines:
             self._runtime.write(lines)
 
-    def _publish(self, action: Publish) -> None:
+    def _publish(self, action: actions.Publish) -> None:
         if action.key is not None:
             self._keys[action.name] = action.key
         else:
@@ -522,18 +493,18 @@ class Account:
         if self._listener is not None:
             (self._listener.begin if self._keys else self._listener.stop)()
 
-    def _request(self, action: Request) -> None:
+    def _request(self, action: actions.Request) -> None:
         gateway = self._backends.gateways[action.gateway]
-        self._begin_job(action.number, functools.partial(self._read, gateway, action), lambda error: Ended(
+        self._begin_job(action.number, functools.partial(self._read, gateway, action), lambda error: events.Ended(
             action.number, None, ClientException(
                 error_code.SDK_HTTP_ERROR, "cannot ask Secrets Manager: {}".format(error))))
 
     def _operate(self, action: Any) -> None:
         """Carry out an operation of the shared store."""
-        if type(action) is Share:
+        if type(action) is actions.Share:
             self._shares[action.name] = action.number, Latch()
         run = functools.partial(self._backends.shared_store.run, action)
-        self._begin_job(action.number, run, lambda error: StoreEnded(
+        self._begin_job(action.number, run, lambda error: events.StoreEnded(
             action.number, error="no thread can be started ({})".format(error)))
 
     def _begin_job(
@@ -556,27 +527,27 @@ class Account:
     def _heard(self, event: Any) -> None:
         self._runtime.put_from_worker(self, event)
 
-    def _read(self, gateway: Any, action: Request, connections: Connections) -> Ended:
+    def _read(self, gateway: Any, action: actions.Request, connections: Connections) -> events.Ended:
         """Ask a gateway; called in a worker."""
         try:
             return self._backends.read(gateway, action, connections)
         except (ServerException, ClientException, ManagedCredentialsError) as error:
             # The traceback and the chain lead to frames that hold keys and requests.
             error.__traceback__ = error.__cause__ = error.__context__ = None
-            return Ended(action.number, None, error)
+            return events.Ended(action.number, None, error)
         except BaseException as error:  # its text may contain a secret
             problem = "secret {!r}: {} was raised while {!r} was asked, which nobody expected; please report it"
-            return Ended(action.number, None, ManagedCredentialsError(
+            return events.Ended(action.number, None, ManagedCredentialsError(
                 problem.format(action.name, type(error).__name__, gateway)))
 
-    def _recover(self, action: Recover) -> None:
+    def _recover(self, action: actions.Recover) -> None:
         recover = self._backends.recover
         assert recover is not None  # nosec B101  # for the type checker
         if action.name in self._recovering:
             return  # a store that hangs is not asked again and again
 
         def run() -> None:
-            recovered = Recovered(action.name, None)
+            recovered = events.Recovered(action.name, None)
             try:
                 recovered = recover(action.name, action.failure)
             finally:
@@ -586,7 +557,7 @@ class Account:
         self._recovering.add(action.name)
         self._recovery_executor.submit(run)
 
-    def _tell(self, action: Tell) -> List[Callback]:
+    def _tell(self, action: actions.Tell) -> List[Callback]:
         told = list(self._subscribers)
         if self._backends.keep is not None and not action.is_recovered:
             told.append((self._backends.keep, self._store_executor))
@@ -594,7 +565,7 @@ class Account:
                 for subscriber, executor in told]
 
 
-_STORE_ACTIONS = (Take, Share, Free, Probe)
+_STORE_ACTIONS = (actions.Take, actions.Share, actions.Free, actions.Probe)
 
 _client_numbers = itertools.count()
 
