@@ -112,7 +112,7 @@ class Watch:
         if began - self._scanned < SCANS * self._scan_took:
             return
         # Faults are left out, since they show the answer that the test chose.
-        classes = {value for name, module in list(sys.modules.items()) if name.startswith(PACKAGES)
+        classes = {value for name, module in list(sys.modules.items()) if module and name.startswith(PACKAGES)
                    for value in list(vars(module).values())
                    if isinstance(value, type) and value.__module__.startswith(PACKAGES) and value is not Fault
                    and (value.__repr__ is not object.__repr__ or value.__str__ is not object.__str__)}

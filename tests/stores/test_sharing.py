@@ -246,6 +246,7 @@ class TestFork:
             old = pair[0].get(SECRET)
             renewed = pair[0].renew(SECRET, old)
             wait_until(lambda: subscribers(redis_server) >= 1)
+            pair[0]._account.await_shared(time.monotonic() + 30)  # this process ends without a hook
             return renewed != old and fetches_of(pair[0])
 
         old = pair[0].get(SECRET)
