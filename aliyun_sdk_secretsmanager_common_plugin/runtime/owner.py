@@ -314,7 +314,7 @@ class Runtime:
             time.sleep(0.0002)
         self._thread.await_end(until, self.wake)
         for worker in self.workers.end_idle():
-            worker.await_exit()
+            worker.await_end()
         for executor in self._executors():
             executor.await_end(min(until, time.monotonic() + CALLBACK_PATIENCE))
         for account in self.accounts():

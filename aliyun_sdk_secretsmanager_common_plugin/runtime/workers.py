@@ -10,7 +10,7 @@ import threading
 from typing import Any, Callable, Deque, List, Optional
 
 from ..secrets_manager.connections import Connections
-from ..threads import await_exit, leaves, start
+from ..threads import leaves, start
 
 # Seconds for which an idle worker keeps its connections; then it ends.
 IDLE = 10.0
@@ -57,14 +57,13 @@ class Worker:
         """Return whether this is a child where the thread lives on: a greenlet, or one in which a finalizer forked."""
         return os.getpid() != self._process
 
-    def await_exit(self) -> None:
-        """Wait, before a fork, until the thread of an ended worker is gone, and its connections closed."""
+    def await_end(self) -> None:
+        """Wait, before a fork, until an ended worker has closed its connections, and its thread ends."""
         thread = self._thread
         if thread is threading.current_thread():  # a finalizer forks here: the thread ends afterwards
             self.connections.close()
         elif thread is not None:
-            thread.join(1.0)
-            await_exit(thread)
+            thread.join(1.0)  # await_leaving() waits for the rest of it
 
     def run(self) -> None:
         """Do jobs until there are no more; called in the thread."""
