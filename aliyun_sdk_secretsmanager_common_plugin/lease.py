@@ -31,7 +31,9 @@ WAITS = (0.2, 0.4, 0.8, 1.6)
 
 
 class Attempt(NamedTuple):
-    """A step of a call: sign and send."""
+    """A step of a call: sign with the key that ``pull`` returns, and send."""
+
+    pull: Pull
 
 
 class Renew(NamedTuple):
@@ -158,18 +160,16 @@ class Lease:
             ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
             BaseException: what ``send`` raised.
         """
-        keys = _CallKeys(self._account, self.secret_name, self.access_key())
-        steps = self._steps(keys, rewind)
-        result: Any = None
+        steps = self._steps(self.access_key(), rewind)
         answer: Any = None
         try:
             while True:
                 try:
                     step = steps.send(answer)
                 except StopIteration as end:
-                    return result, end.value
+                    return end.value  # type: ignore[no-any-return]
                 if type(step) is Attempt:
-                    result, answer = send(keys.pull)
+                    answer = send(step.pull)
                 elif type(step) is Renew:
                     answer = self._account.renew(self.secret_name, step.key)
                 else:
@@ -195,18 +195,16 @@ class Lease:
             ServerException, ClientException, SecretFormatError: the secret was not yet read, and cannot be.
             BaseException: what ``send`` raised.
         """
-        keys = _CallKeys(self._account, self.secret_name, await self.access_key_async())
-        steps = self._steps(keys, rewind)
-        result: Any = None
+        steps = self._steps(await self.access_key_async(), rewind)
         answer: Any = None
         try:
             while True:
                 try:
                     step = steps.send(answer)
                 except StopIteration as end:
-                    return result, end.value
+                    return end.value  # type: ignore[no-any-return]
                 if type(step) is Attempt:
-                    result, answer = await send(keys.pull)
+                    answer = await send(step.pull)
                 elif type(step) is Renew:
                     answer = await self._account.renew_async(self.secret_name, step.key)
                 else:
@@ -215,22 +213,23 @@ class Lease:
             steps.close()
             answer = None
 
-    def _steps(self, keys: "_CallKeys", rewind: Callable[[], Any]) -> Generator[Any, Any, Any]:
-        """Decide what happens to a call; return the service's error that the caller gets, or None.
+    def _steps(self, key: AccessKey, rewind: Callable[[], Any]) -> Generator[Any, Any, Any]:
+        """Decide what happens to a call; return what ``call`` returns.
 
-        Yields ``Attempt``, and expects the error of that attempt, None if the service accepted it; ``Renew``, and
-        expects a ``Renewal``; or ``Wait``. Each key is sent once, and once after each of its waits. So this ends.
+        Yields ``Attempt``, and expects what ``send`` returned; ``Renew``, and expects a ``Renewal``; or ``Wait``. Each
+        key is sent once, and once after each of its waits. So this ends.
         """
+        keys = _CallKeys(self._account, self.secret_name, key)
         try:
             while True:
                 accepted = self._accepted
-                error = yield Attempt()
+                result, error = yield Attempt(keys.pull)
                 if error is None:
                     self._note_accepted(keys.last)
-                    return None
+                    return result, None
                 key = keys.last
                 if not self.is_rejection(key, error):
-                    return error
+                    return result, error
                 if key not in keys.rejected:
                     keys.rejected.add(key)
                     waits = iter(WAITS)
@@ -242,16 +241,16 @@ class Lease:
                     if wait is None:
                         if renewal.error is not None:
                             error.__cause__ = renewal.error
-                        return error
+                        return result, error
                     yield Wait(wait)
                 elif renewal.key in keys.rejected or len(keys.rejected) == MOST_KEYS:
-                    return error
+                    return result, error
                 else:
                     keys.last = renewal.key
                 if not self._is_rewound(rewind, key, error):
-                    return error
+                    return result, error
         finally:
-            error = renewal = None  # their tracebacks hold this frame, which would keep request and key alive
+            result = error = renewal = None  # their tracebacks hold this frame, which would keep request and key alive
 
     def _is_rewound(self, rewind: Callable[[], Any], key: AccessKey, error: Exception) -> bool:
         """Rewind a request; if that fails, make the failure the ``__cause__`` of the service's error."""
