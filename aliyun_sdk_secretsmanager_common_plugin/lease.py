@@ -219,19 +219,29 @@ class Lease:
         Yields ``Attempt``, and expects what ``send`` returned; ``Renew``, and expects a ``Renewal``; or ``Wait``. Each
         key is sent once, and once after each of its waits. So this ends.
         """
-        keys = _CallKeys(self._account, self.secret_name, key)
+        last = key  # the key that was signed with last
+        rejected: Set[AccessKey] = set()
+
+        def pull() -> "AccessKey":
+            """Return the key to sign with: the current one, unless the service rejected it, or too many others."""
+            nonlocal last
+            current = self._account.published_key(self.secret_name)
+            if current is not None and current not in rejected and len(rejected) < MOST_KEYS:
+                last = current
+            return last
+
         try:
             while True:
                 accepted = self._accepted
-                result, error = yield Attempt(keys.pull)
+                result, error = yield Attempt(pull)
                 if error is None:
-                    self._note_accepted(keys.last)
+                    self._note_accepted(last)
                     return result, None
-                key = keys.last
+                key = last
                 if not self.is_rejection(key, error):
                     return result, error
-                if key not in keys.rejected:
-                    keys.rejected.add(key)
+                if key not in rejected:
+                    rejected.add(key)
                     waits = iter(WAITS)
                     # What was known before the attempt counts: another call may have had the key accepted meanwhile.
                     was_accepted = key == accepted
@@ -243,10 +253,10 @@ class Lease:
                             error.__cause__ = renewal.error
                         return result, error
                     yield Wait(wait)
-                elif renewal.key in keys.rejected or len(keys.rejected) == MOST_KEYS:
+                elif renewal.key in rejected or len(rejected) == MOST_KEYS:
                     return result, error
                 else:
-                    keys.last = renewal.key
+                    last = renewal.key
                 if not self._is_rewound(rewind, key, error):
                     return result, error
         finally:
@@ -377,30 +387,6 @@ class Lease:
 
     def __repr__(self) -> str:
         return "Lease({!r})".format(self.secret_name)
-
-
-class _CallKeys:
-    """The keys of one call.
-
-    Attributes:
-        last: the key that was signed with last.
-        rejected: the keys that the service rejected.
-    """
-
-    __slots__ = ("_account", "_secret_name", "last", "rejected")
-
-    def __init__(self, account: Account, secret_name: str, key: AccessKey) -> None:
-        self._account = account
-        self._secret_name = secret_name
-        self.last = key
-        self.rejected: Set[AccessKey] = set()
-
-    def pull(self) -> AccessKey:
-        """Return the key to sign with: the current one, unless the service rejected it, or too many others."""
-        current = self._account.published_key(self._secret_name)
-        if current is not None and current not in self.rejected and len(self.rejected) < MOST_KEYS:
-            self.last = current
-        return self.last
 
 
 def result_of(result: Any, error: Optional[Exception]) -> Any:
