@@ -147,18 +147,21 @@ def test_thousands_of_limited_calls(credentials, limits, collected_if_told, monk
     others = []
 
     calls = collections.Counter()
-    until = time.monotonic() + 1.0
+    began = time.monotonic()
+
+    def are_enough():
+        return sum(calls.values()) > 100 and len(limits.reached) > 20
+
     with monkeypatch.context() as watched:
         watched.setattr(threading, "excepthook", others.append, raising=False)
         watched.setattr(sys, "unraisablehook", limits.unraisable, raising=False)  # pytest has one of its own till here
-        while time.monotonic() < until:
+        while time.monotonic() < began + (1.0 if are_enough() else 30.0):  # a busy machine makes fewer calls a second
             function, name = dice.choice(CALLS), dice.choice(NAMES)
             limits.call(lambda: function(credentials, name), dice.uniform(0.00001, 0.0006))
             calls[function.__name__] += 1
             assert limits.reached == limits.raised, "the last one was swallowed"
 
-    assert sum(calls.values()) > 100
-    assert len(limits.reached) > 20
+    assert are_enough(), calls
     assert others == []
     gc.collect()
     for name in NAMES:  # none is wedged
