@@ -23,6 +23,7 @@ from .identities import configured_identity
 from .identities.identity import Identity
 from .keeper.actions import Share, Take
 from .keeper.events import StoreEnded
+from .keeper.timing import MOST_STRETCH
 from .managed_credentials import ManagedCredentials, shared_store
 from .secrecy import mask_access_key_id, shown_path, shown_secret_name
 from .secrets_manager import Connections, gateway_classes
@@ -430,8 +431,8 @@ def _open(settings: CacheFileSettings) -> _Finding:
 
 def _exchange(settings: Settings, store: SharedStoreSettings, secret_names: Sequence[str]) -> _Finding:
     connections = Connections()
-    # Half the time for each answer leaves time to say what is wrong.
-    patient = store._replace(timeout=settings.fetch_timeout / 2)
+    # Half the time for each answer leaves time to say what is wrong. An answer may take MOST_STRETCH times the timeout.
+    patient = store._replace(timeout=settings.fetch_timeout / (2 * MOST_STRETCH))
     try:
         detail, latency, warnings = _within(
             settings.fetch_timeout, lambda: store.address, _leave_and_take, patient, settings.refresh_interval,
@@ -493,7 +494,7 @@ def _heard(store: Any, share: Callable[[], Any], connections: Connections) -> bo
     from .stores.redis_connection import problem
 
     try:
-        listening = connections.get("listening", store.connection)
+        listening = connections.get("listening", store.listening_connection)
         listening.call("SUBSCRIBE", store.channel())
         share()
         while listening.can_receive(_HEARING):

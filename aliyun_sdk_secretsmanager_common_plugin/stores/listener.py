@@ -77,7 +77,7 @@ class Listener:
         thread = self._thread
         while self._is_wanted and self._thread is thread:
             began = time.monotonic()
-            connection = self._connection = self._store.connection()
+            connection = self._connection = self._store.listening_connection()
             try:
                 if self._is_wanted:
                     self._hear(connection)

@@ -70,12 +70,13 @@ class RedisConnection:
 
     Args:
         settings: where Redis is, and who we are there.
+        timeout: how long each part of an answer is waited for, in seconds.
 
     Attributes:
         has_answered: whether a command was answered over it.
     """
 
-    def __init__(self, settings: SharedStoreSettings) -> None:
+    def __init__(self, settings: SharedStoreSettings, timeout: float) -> None:
         parse_url: Any = redis.connection.parse_url
         options: Dict[str, Any] = parse_url(settings.url)
         kind: Any = options.pop("connection_class", redis.connection.Connection)
@@ -84,7 +85,7 @@ class RedisConnection:
             options["password"] = settings.auth.encode("utf-8", "surrogateescape")
         if issubclass(kind, redis.connection.SSLConnection):
             options.update(ssl_cert_reqs="required", ssl_check_hostname=True)
-        options.update(socket_timeout=settings.timeout)
+        options.update(socket_timeout=timeout)
         if not issubclass(kind, redis.connection.UnixDomainSocketConnection):
             options.update(socket_connect_timeout=settings.timeout)
         self._connection = kind(**options, **_PLAIN)

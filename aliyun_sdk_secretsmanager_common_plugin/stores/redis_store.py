@@ -15,7 +15,7 @@ import redis
 from ..access_key import AccessKey, parse_secret
 from ..keeper.actions import Free, Probe, Share, Take
 from ..keeper.events import Announced, Found, Position, StoreEnded
-from ..keeper.timing import LONGEST_LEASE
+from ..keeper.timing import LONGEST_LEASE, MOST_STRETCH
 from ..secrecy import json_object
 from ..secret_info import answer_of
 from ..secrets_manager import Connections
@@ -157,9 +157,9 @@ class RedisStore:
         except Exception as error:
             return StoreEnded(action.number, error=problem(error))
 
-    def connection(self) -> RedisConnection:
-        """Return a new connection."""
-        return RedisConnection(self._settings)
+    def listening_connection(self) -> RedisConnection:
+        """Return a new connection for the announcements."""
+        return RedisConnection(self._settings, self._settings.timeout)
 
     def channel(self) -> str:
         """Return the channel of the announcements."""
@@ -230,7 +230,7 @@ class RedisStore:
 
     def _eval(self, script: str, keys: List[str], arguments: List[Any], connections: Connections) -> Any:
         """Run a script; if a kept connection turns out closed, over a new one."""
-        connection = connections.get(self, self.connection)
+        connection = connections.get(self, self._connection)
         was_kept = connection.has_answered
         command = ["EVAL", script, len(keys)] + keys + arguments
         try:
@@ -241,7 +241,12 @@ class RedisStore:
             connections.drop(self)
             if not was_kept or isinstance(error, redis.TimeoutError):
                 raise
-        return connections.get(self, self.connection).call(*command)
+        return connections.get(self, self._connection).call(*command)
+
+    def _connection(self) -> RedisConnection:
+        # The keeper gives an operation up in time. Unlike a socket it allows for the time in which this process did not
+        # run, as on a busy machine.
+        return RedisConnection(self._settings, MOST_STRETCH * self._settings.timeout)
 
     def _opened(self, name: str, place: List[bytes], value: bytes, age: float) -> Optional[Found]:
         """Return a stored answer; None if it was not sealed with the password for this secret and position."""

@@ -347,6 +347,14 @@ class TestFailures:
 
         assert process.run(Take(1, NAME, None, 1.0, 1.0)).error
 
+    def test_is_none_that_an_answer_takes_longer_than_the_timeout(self, redis_server):
+        """When its time is over, the keeper says: it knows whether this process ran."""
+        process = Process(redis_server, timeout=0.5)
+        process.take()
+        redis_server.client.client_pause(700)
+
+        assert process.take().is_leased
+
     def test_ends_at_once_when_another_thread_gives_it_up(self, redis_server, processes):
         processes[0].take()
         redis_server.stop()
