@@ -23,6 +23,7 @@ from .identities import configured_identity
 from .identities.identity import Identity
 from .keeper.actions import Share, Take
 from .keeper.events import StoreEnded
+from .keeper.timing import MOST_STRETCH
 from .managed_credentials import ManagedCredentials, shared_store
 from .secrecy import mask_access_key_id, shown_path, shown_secret_name
 from .secrets_manager import Connections, gateway_classes
@@ -291,8 +292,8 @@ def _shared_store(settings: Settings, secret_names: Sequence[str]) -> Step:
     if store is None:
         return Step("shared store", _NOTHING, True, "shared_store_url is not set, so each process asks by itself", {})
     connections = Connections()
-    # Half the time for each answer leaves time to say what is wrong.
-    patient = store._replace(timeout=settings.fetch_timeout / 2)
+    # Half the time for each answer leaves time to say what is wrong. An answer may take MOST_STRETCH times the timeout.
+    patient = store._replace(timeout=settings.fetch_timeout / (2 * MOST_STRETCH))
     with _Trial("shared store", store.address,
                 "correct what the error names; until then each process asks Secrets Manager by itself",
                 "shared-store.rst") as trial:
@@ -360,7 +361,7 @@ def _heard(store: Any, share: Callable[[], Any], connections: Connections) -> bo
     from .stores.redis_connection import problem
 
     try:
-        listening = connections.get("listening", store.connection)
+        listening = connections.get("listening", store.listening_connection)
         listening.call("SUBSCRIBE", store.channel())
         share()
         while listening.can_receive(_HEARING):

@@ -6,6 +6,9 @@ import random
 import time
 from typing import Any, Callable, Optional
 
+import redis
+
+from ..keeper.timing import WARNING_PERIOD
 from ..threads import SoleThread
 from .redis_connection import RedisConnection, problem
 from .redis_store import RedisStore
@@ -70,16 +73,20 @@ class Listener:
         self._thread = SoleThread("managed-credentials-listener", self._work, lambda: self._is_wanted)
 
     def _work(self) -> None:
-        pause = 0.0
+        pause = warn_at = 0.0
         thread = self._thread
         while self._is_wanted and self._thread is thread:
             began = time.monotonic()
-            connection = self._connection = self._store.connection()
+            connection = self._connection = self._store.listening_connection()
             try:
                 if self._is_wanted:
                     self._hear(connection)
-            except Exception as error:
-                logger.debug("announcements of the shared store are not heard: %s", problem(error))
+            except redis.ResponseError as error:  # Redis may forbid this alone
+                if began >= warn_at:
+                    warn_at = began + WARNING_PERIOD
+                    logger.warning("announcements of the shared store are not heard: %s", problem(error))
+            except Exception as error:  # the operations of the store fail, too, and the keeper warns of that
+                logger.debug("the connection for announcements of the shared store failed: %s", problem(error))
             finally:
                 connection.close()
             if time.monotonic() >= began + LONGEST_PAUSE:  # it worked for a while

@@ -33,7 +33,7 @@ _MEANINGS = (
     (r"(?:access|publish to) .*\b(channel|key)",
      "the ACL of Redis forbids the store's {1}s (NOPERM); give the user the patterns ~PREFIX* and &PREFIX*, with what "
      "shared_store_prefix says"),
-    (r"permissions to run the '(eval|select|subscribe|publish|time|type|hmget|hset|get|set|del|pttl|pexpire)'",
+    (r"permissions to run the '(eval|ping|select|subscribe|publish|time|type|hmget|hset|get|set|del|pttl|pexpire)'",
      "the ACL of Redis forbids the command {1} (NOPERM); give the user all commands that docs/shared-store.rst names"),
     (r"NoPermissionError|NOPERM|AuthorizationError|user executing the script",
      "the ACL of Redis forbids a command (NOPERM); give the user all commands that docs/shared-store.rst names"),
@@ -60,7 +60,7 @@ _MEANINGS = (
     (r"ResponseError",
      "Redis refuses a command, and nobody expected that; look into the log of Redis"),
     (r"ConnectionError|OSError",
-     "Redis cannot be reached ({0}); check host and port in shared_store_url, that Redis runs, and that the URL begins "
+     "Redis cannot be reached ({0}); check the address in shared_store_url, that Redis runs, and that the URL begins "
      "with rediss:// if the port has TLS"),
 )
 
@@ -70,12 +70,13 @@ class RedisConnection:
 
     Args:
         settings: where Redis is, and who we are there.
+        timeout: how long each part of an answer is waited for, in seconds.
 
     Attributes:
         has_answered: whether a command was answered over it.
     """
 
-    def __init__(self, settings: SharedStoreSettings) -> None:
+    def __init__(self, settings: SharedStoreSettings, timeout: float) -> None:
         parse_url: Any = redis.connection.parse_url
         options: Dict[str, Any] = parse_url(settings.url)
         kind: Any = options.pop("connection_class", redis.connection.Connection)
@@ -84,7 +85,7 @@ class RedisConnection:
             options["password"] = settings.auth.encode("utf-8", "surrogateescape")
         if issubclass(kind, redis.connection.SSLConnection):
             options.update(ssl_cert_reqs="required", ssl_check_hostname=True)
-        options.update(socket_timeout=settings.timeout)
+        options.update(socket_timeout=timeout)
         if not issubclass(kind, redis.connection.UnixDomainSocketConnection):
             options.update(socket_connect_timeout=settings.timeout)
         self._connection = kind(**options, **_PLAIN)

@@ -15,7 +15,7 @@ import redis
 from ..access_key import AccessKey, parse_secret
 from ..keeper.actions import Free, Probe, Share, Take
 from ..keeper.events import Announced, Found, Position, StoreEnded
-from ..keeper.timing import LONGEST_LEASE
+from ..keeper.timing import LONGEST_LEASE, MOST_STRETCH
 from ..secrecy import json_object
 from ..secret_info import answer_of
 from ..secrets_manager import Connections
@@ -26,26 +26,36 @@ from .seal import Seal
 # KEYS: hash, lease. ARGV: the known generation and number, the largest age and the lease's length in milliseconds, the
 # owner's token, a new generation, the hash's life and the most that a lease may have left in milliseconds, the most
 # bytes of an answer, and the number of an answer that could not be opened.
-# What is not of this package is replaced: a key of another type, a generation or a count in another form, a lease
+# What is not of this package is replaced: a key of another type, a generation or a number in another form, a lease
 # without an end, and an answer that nobody can open. Its number goes, too: it would keep out answers with smaller ones.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function whole(text) return text and #text < 16 and text:find('^%d+$') and tonumber(text) end
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'hash' and kind ~= 'none' then redis.call('DEL', KEYS[1]) end
 local held = redis.call('HMGET', KEYS[1], 'g', 'n', 'w', 't', 'v')
-local generation, count, number, taken = held[1], tonumber(held[2]), tonumber(held[3]), tonumber(held[4])
+local generation, count, number, taken = held[1], whole(held[2]), whole(held[3]), whole(held[4])
 local is_whole = generation and number and taken and held[5] and #held[5] <= tonumber(ARGV[9]) and held[3] ~= ARGV[10]
 if is_whole and now - taken <= tonumber(ARGV[3]) and (generation ~= ARGV[1] or number > tonumber(ARGV[2])) then
   return {'found', generation, held[3], held[4], held[5], string.format('%.0f', now - taken)}
 end
-if held[3] and not is_whole then redis.call('HSET', KEYS[1], 'w', '') end
-local is_ours = generation and #generation == 32 and generation:find('^%x+$')
-if not is_ours or not count or not (count >= 0 and count < 2 ^ 52) then
-  if kind == 'hash' then redis.call('DEL', KEYS[1]) end
+local ignored = ''
+if held[3] and held[3] ~= '' and not is_whole then
+  redis.call('HSET', KEYS[1], 'w', '')
+  ignored = 'damaged'
+end
+if not (count and generation and #generation == 32 and generation:find('^%x+$')) then
+  if kind ~= 'none' then
+    redis.call('DEL', KEYS[1])
+    ignored = 'damaged'
+  end
   generation, count = ARGV[6], 0
 end
-if generation == ARGV[1] then count = math.max(count, tonumber(ARGV[2])) end
+if generation == ARGV[1] and count < tonumber(ARGV[2]) then
+  count = tonumber(ARGV[2])
+  ignored = 'older'
+end
 count = string.format('%.0f', count + 1)
 redis.call('HSET', KEYS[1], 'g', generation)
 redis.call('HSET', KEYS[1], 'n', count)
@@ -57,7 +67,7 @@ local may = redis.call('SET', KEYS[2], ARGV[5], 'PX', ARGV[4], 'NX')
 if not may and (holder == ARGV[5] or type(holder) == 'table' or left < 0 or left > tonumber(ARGV[8])) then
   may = redis.call('SET', KEYS[2], ARGV[5], 'PX', ARGV[4])
 end
-return {may and 'leased' or 'busy', generation, count, string.format('%.0f', now)}
+return {may and 'leased' or 'busy', generation, count, string.format('%.0f', now), ignored}
 """
 # KEYS: hash, lease. ARGV: the owner's token, generation, number, time, the sealed answer, the hash's life in
 # milliseconds, the channel, what to announce.
@@ -85,9 +95,20 @@ _FREE = """
 if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 'done'
 """
-# KEYS: any key of the store. ARGV: how long it lasts, in milliseconds.
+# KEYS: any key of the store, which is also the name of a channel that nobody hears. ARGV: how long the key lasts, in
+# milliseconds.
+# This needs all rights that the other scripts need: a store that lacks one is off until it has all. SET comes first:
+# once a script has written something, a full Redis lets it write more.
 _PROBE = """
 redis.call('SET', KEYS[1], '', 'PX', ARGV[1])
+redis.call('GET', KEYS[1])
+redis.call('PTTL', KEYS[1])
+redis.call('TYPE', KEYS[1])
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'g', '')
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('HMGET', KEYS[1], 'g')
+redis.call('PUBLISH', KEYS[1], '')
 return redis.call('TIME')
 """
 PROBE_LIFE = 1000
@@ -98,6 +119,11 @@ MOST_BYTES = 1 << 16
 MOST_DIGITS = 20
 # The most secrets whose announcements a process understands.
 MOST_NAMES = 20000
+# What the script says of a value that it replaced.
+_IGNORED = {
+    b"damaged": "it is damaged, or this package did not write it",
+    b"older": "it is older than what was there before, as after a failover, or from a backup",
+}
 # Redis does not take an infinite number.
 _ANY_AGE = 10 ** 15
 
@@ -131,9 +157,9 @@ class RedisStore:
         except Exception as error:
             return StoreEnded(action.number, error=problem(error))
 
-    def connection(self) -> RedisConnection:
-        """Return a new connection."""
-        return RedisConnection(self._settings)
+    def listening_connection(self) -> RedisConnection:
+        """Return a new connection for the announcements."""
+        return RedisConnection(self._settings, self._settings.timeout)
 
     def channel(self) -> str:
         """Return the channel of the announcements."""
@@ -165,16 +191,16 @@ class RedisStore:
             "" if known is None else known.generation, 0 if known is None else known.number, age,
             max(int(1000 * action.lease), 1), self._owner, _random(), self._life, MOST_LEFT, MOST_BYTES, ""]
         reply = self._eval(_TAKE, self._keys(action.name), arguments, connections)
-        ignored = ""
+        unsealed = ""
         if reply[0] == b"found":
             found = self._opened(action.name, reply[1:4], reply[4], max(_number(reply[5]) + 1, 0) / 1000.0)
             if found is not None:
                 return StoreEnded(action.number, found)
-            ignored = "it is not sealed with the password for this secret and position"
+            unsealed = "it is not sealed with the password for this secret and position"
             arguments[2], arguments[-1] = -1, reply[2]  # no answer will do now
             reply = self._eval(_TAKE, self._keys(action.name), arguments, connections)
         return StoreEnded(action.number, position=_position(reply[1:4]), is_leased=reply[0] == b"leased",
-                          ignored=ignored)
+                          ignored=unsealed or _IGNORED.get(reply[4], ""))
 
     def _share(self, action: Share, connections: Connections) -> StoreEnded:
         position = action.position
@@ -204,7 +230,7 @@ class RedisStore:
 
     def _eval(self, script: str, keys: List[str], arguments: List[Any], connections: Connections) -> Any:
         """Run a script; if a kept connection turns out closed, over a new one."""
-        connection = connections.get(self, self.connection)
+        connection = connections.get(self, self._connection)
         was_kept = connection.has_answered
         command = ["EVAL", script, len(keys)] + keys + arguments
         try:
@@ -215,7 +241,12 @@ class RedisStore:
             connections.drop(self)
             if not was_kept or isinstance(error, redis.TimeoutError):
                 raise
-        return connections.get(self, self.connection).call(*command)
+        return connections.get(self, self._connection).call(*command)
+
+    def _connection(self) -> RedisConnection:
+        # The keeper gives an operation up in time. Unlike a socket it allows for the time in which this process did not
+        # run, as on a busy machine.
+        return RedisConnection(self._settings, MOST_STRETCH * self._settings.timeout)
 
     def _opened(self, name: str, place: List[bytes], value: bytes, age: float) -> Optional[Found]:
         """Return a stored answer; None if it was not sealed with the password for this secret and position."""

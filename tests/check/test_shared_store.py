@@ -233,7 +233,7 @@ class TestWhatIsWrong:
         error = error_of("redis://127.0.0.1:{}/0".format(free_port()))
 
         assert "Redis cannot be reached (ConnectionRefusedError: " in error
-        assert "check host and port in shared_store_url" in error
+        assert "check the address in shared_store_url" in error
 
     def test_unknown_host(self, error_of):
         assert "Redis cannot be reached (gaierror: " in error_of("redis://nowhere.invalid:6379/0")

@@ -117,7 +117,7 @@ class TestUser:
 
         store = RedisStore(SharedStoreSettings("unix://{}@{}?db=1".format(USER, redis_socket), "password",
                                                passed(tmp_path / "shared-store-auth.txt"), timeout=10.0), 600.0)
-        listening, connections = store.connection(), Connections()
+        listening, connections = store.listening_connection(), Connections()
         listening.send("SUBSCRIBE", store.channel())
         listening.send("PING")
         assert listening.receive()[0] == b"subscribe"

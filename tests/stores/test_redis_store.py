@@ -110,10 +110,18 @@ class TestTake:
 
         assert processes[1].take().is_leased
 
-    def test_of_a_store_that_went_back_brings_a_number_above_what_is_known(self, processes):
-        position = processes[0].take().position._replace(number=70)
+    def test_of_a_store_that_went_back_brings_a_number_above_what_is_known_and_says_so(self, processes, redis_server):
+        processes[0].share(A, processes[0].take().position)
+        backup = {key: redis_server.client.dump(key) for key in redis_server.client.scan_iter()}
+        for _ in range(3):
+            position = processes[0].take(max_age=-1.0).position
+            processes[0].share(B, position)
+        for key, value in backup.items():
+            redis_server.client.restore(key, 60000, value, replace=True)
+        taken = processes[0].take(known=position)
 
-        assert processes[0].take(known=position).position.number == 71
+        assert (taken.found, taken.position.number) == (None, position.number + 1)
+        assert "older" in taken.ignored
 
     def test_of_an_emptied_store_begins_another_count(self, processes, redis_server):
         before = processes[0].take().position
@@ -199,7 +207,8 @@ class TestWhatIsNotTrusted:
 
     @pytest.mark.parametrize("field, value", [
         ("v", b""), ("v", b"x" * 11), ("v", b"garbage" * 50), ("w", b"2"), ("t", b"1700000000000"), ("g", b"another"),
-        ("g", b"\xff\xfe"), ("w", b"1.5"), ("w", b"0x1"), ("t", b"-5"), ("t", b"-9" + b"0" * 14), ("w", b"1e300"),
+        ("g", b"\xff\xfe"), ("w", b"1.5"), ("w", b"0x1"), ("t", b"-5"), ("t", b"-9" + b"0" * 14), ("w", b"1e300"), ("w", b"inf"),
+        ("t", b"inf"), ("t", b"-inf"), ("w", b"nan"), ("w", b"9" * 16), ("w", b"9" * 400),
     ])
     def test_a_changed_field(self, processes, redis_server, field, value):
         processes[0].share(A, processes[0].take().position)
@@ -231,10 +240,11 @@ class TestWhatIsNotTrusted:
     def test_a_count_that_is_none(self, processes, redis_server, n):
         processes[0].share(A, processes[0].take().position)
         redis_server.client.hset(self.hash_key(redis_server), "n", n)
-        position = processes[1].take(max_age=-1.0).position
+        taken = processes[1].take(max_age=-1.0)
 
-        assert position.number >= 1
-        processes[1].share(B, position)
+        assert taken.position.number >= 1
+        assert taken.ignored
+        processes[1].share(B, taken.position)
         assert processes[0].take().found.key == B
 
     @pytest.mark.parametrize("spoil", [
@@ -249,6 +259,7 @@ class TestWhatIsNotTrusted:
         taken = processes[1].take()
 
         assert (taken.found, taken.is_leased) == (None, True)
+        assert taken.ignored
         processes[1].share(B, taken.position)
         assert processes[0].take().found.key == B
 
@@ -296,15 +307,17 @@ class TestFailures:
 
         assert processes[0].take().is_leased
 
-    def test_of_a_full_server(self, redis_server, processes):
+    @pytest.mark.parametrize("action", [Take(1, NAME, None, 1.0, 1.0), Probe(1)])
+    def test_of_a_full_server(self, redis_server, processes, action):
         redis_server.client.config_set("maxmemory", "1")
 
-        assert "full" in processes[0].run(Take(1, NAME, None, 1.0, 1.0)).error
+        assert "full" in processes[0].run(action).error
 
-    def test_of_a_replica(self, redis_server, processes):
+    @pytest.mark.parametrize("action", [Take(1, NAME, None, 1.0, 1.0), Probe(1)])
+    def test_of_a_replica(self, redis_server, processes, action):
         redis_server.client.replicaof("127.0.0.1", 1)
 
-        assert "replica" in processes[0].run(Take(1, NAME, None, 1.0, 1.0)).error
+        assert "replica" in processes[0].run(action).error
 
     def test_of_a_password(self, redis_server):
         redis_server.client.config_set("requirepass", "right password")
@@ -321,10 +334,26 @@ class TestFailures:
 
         assert "NOPERM" in process.run(Take(1, NAME, None, 1.0, 1.0)).error
 
+    @pytest.mark.parametrize("command", [
+        "eval", "publish", "time", "type", "hmget", "hset", "get", "set", "del", "pttl", "pexpire"])
+    def test_of_a_command_that_is_forbidden_are_those_of_a_probe_too(self, redis_server, processes, command):
+        """Otherwise the store would come back after each failure, and fail again."""
+        redis_server.client.execute_command("ACL", "SETUSER", "default", "-" + command)
+
+        assert "the ACL of Redis forbids" in processes[0].run(Probe(1)).error
+
     def test_of_who_is_no_redis(self, cloud):
         process = Process(None, url="redis://" + cloud.api_endpoint)
 
         assert process.run(Take(1, NAME, None, 1.0, 1.0)).error
+
+    def test_is_none_that_an_answer_takes_longer_than_the_timeout(self, redis_server):
+        """When its time is over, the keeper says: it knows whether this process ran."""
+        process = Process(redis_server, timeout=0.5)
+        process.take()
+        redis_server.client.client_pause(700)
+
+        assert process.take().is_leased
 
     def test_ends_at_once_when_another_thread_gives_it_up(self, redis_server, processes):
         processes[0].take()
@@ -364,6 +393,7 @@ def test_real_redis_keeps_the_rules_of_the_model(redis_server, processes):
                 found_expected and (found_expected.key, found_expected.position)), step
             assert same(taken.position) == expected.position, step
             assert taken.is_leased == expected.is_leased, step
+            assert not taken.ignored, step
             if taken.position is not None:
                 positions.append(taken.position)
         elif kind == "share" and positions:

@@ -325,6 +325,15 @@ class TestThread:
 
         wait_until(lambda: subscribers(redis_server) == 2)
 
+    def test_that_may_not_listen_says_so_once(self, make_credentials, redis_server, caplog):
+        redis_server.client.execute_command("ACL", "SETUSER", "default", "-subscribe")
+        make_credentials().get(SECRET)
+
+        wait_until(lambda: [entry for entry in redis_server.client.acl_log() if entry["count"] >= 2])
+        warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert len(warnings) == 1
+        assert "are not heard: the ACL of Redis forbids the command subscribe" in warnings[0]
+
     def test_of_an_event_loop_is_not_blocked(self, make_credentials, redis_server):
         credentials = make_credentials(shared_store_timeout_milliseconds=1000)
         redis_server.stop()
