@@ -15,6 +15,8 @@ from .tls import GatewayContext, Tls
 
 # A secret's value has at most 30,720 bytes (KMS quotas); the rest of an answer is small.
 MAX_ANSWER_BYTES = 1 << 20
+# Windows has no poll(). Unlike the default selector, poll() needs no file descriptor: there may be none left.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 # How the text of an error begins if TLS with an HTTPS proxy failed.
 PROXY_PREFIX = "HTTPS proxy: "
 
@@ -226,7 +228,7 @@ def _is_closed(connection: Optional[http.HTTPSConnection]) -> bool:
     """Return whether a kept connection cannot be used: the server closed it, or sent something unasked."""
     if connection is None or connection.sock is None or getattr(connection.sock, "pending", int)():
         return True
-    with selectors.DefaultSelector() as selector:
+    with _Selector() as selector:
         selector.register(connection.sock, selectors.EVENT_READ)
         return bool(selector.select(0))
 
