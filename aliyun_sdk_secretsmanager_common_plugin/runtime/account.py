@@ -1,5 +1,6 @@
 """One configuration in a process: its keeper, its gateways, the keys that readers find, and its subscribers."""
 
+import _thread
 import collections
 import functools
 import itertools
@@ -119,6 +120,7 @@ class Account:
         self._recovering: Set[str] = set()  # secrets for which a recovery runs
         # By secret: the operation that leaves its latest answer in the shared store, and what opens at its end.
         self._shares: Dict[str, Tuple[int, Latch]] = {}
+        self._reading: Dict[int, str] = {}  # by worker's thread: the secret that it reads
         self._jobs: Dict[int, Job] = {}  # by the number of the request or operation
         self._task_tickets: Dict[Any, TaskTicket] = {}  # by event loop and what its tasks ask for
         self._tickets: Dict[int, Ticket] = {}  # of waiting threads, by the ticket's id
@@ -293,6 +295,10 @@ class Account:
 
     def _ask(self, purpose: str, name: str, seconds: float, rejected: Optional[AccessKey] = None) -> Any:
         """Ask, and wait for the answer; whatever a signal's handler raises meanwhile reaches this caller alone."""
+        if self._reading.get(_thread.get_ident()) == name:
+            raise ManagedCredentialsError(
+                "secret {!r}: a finalizer or other code that runs in the thread that reads this secret cannot wait for "
+                "it; read it before, or in a thread of the program's own".format(name))
         until = self._until(seconds)
         while True:
             outcome = self._outcome_of(self._asked(Ticket(), purpose, name, until, rejected), until)
@@ -412,6 +418,7 @@ class Account:
             if job.worker is not None:
                 job.worker.connections.forget()
         self._jobs.clear()
+        self._reading.clear()
         self._recovering.clear()
         self._shares.clear()
         self._heeded.clear()
@@ -520,6 +527,7 @@ class Account:
         def ended(job: Job, outcome: Any) -> None:
             event = failed(outcome) if isinstance(outcome, RuntimeError) else outcome
             self._runtime.put_from_worker(self, _JobEnded(job, number, event))
+            self._reading.pop(_thread.get_ident(), None)  # not before: nobody has the answer until then
 
         job = self._jobs[number] = Job(run, ended)
         self._runtime.workers.begin(job)
@@ -529,6 +537,7 @@ class Account:
 
     def _read(self, gateway: Any, action: actions.Request, connections: Connections) -> events.Ended:
         """Ask a gateway; called in a worker."""
+        self._reading[_thread.get_ident()] = action.name
         try:
             return self._backends.read(gateway, action, connections)
         except (ServerException, ClientException, ManagedCredentialsError) as error:

@@ -15,6 +15,8 @@ from .tls import GatewayContext, Tls
 
 # A secret's value has at most 30,720 bytes (KMS quotas); the rest of an answer is small.
 MAX_ANSWER_BYTES = 1 << 20
+# Windows has no poll(). Unlike the default selector, poll() needs no file descriptor: there may be none left.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 # How the text of an error begins if TLS with an HTTPS proxy failed.
 PROXY_PREFIX = "HTTPS proxy: "
 
@@ -147,7 +149,7 @@ class _Connection(http.HTTPSConnection):
         if scheme.startswith("socks"):
             sock = _connect_by_socks(address, self._proxy, self._user(), self.timeout)
         else:
-            sock = socket.create_connection(address, *arguments)
+            sock = _connect(address, self.timeout)
         self._connected(sock)
         return self._wrapped(sock, address[0]) if scheme == "https" else sock
 
@@ -177,6 +179,36 @@ class _Connection(http.HTTPSConnection):
             raise OSError("the proxy opens no tunnel, HTTP status " + refusal.group(1))
 
 
+def _connect(address: Tuple[str, int], timeout: Any) -> socket.socket:
+    """Connect to a host. Of several addresses, one that is silent takes half of the time that is left."""
+    *others, last = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+    sock, left = None, timeout
+    for other in others:
+        try:
+            sock = _opened(other, left / 2)
+            break
+        except socket.timeout:
+            left /= 2
+        except OSError:  # refused at once
+            pass
+    sock = sock or _opened(last, left)
+    sock.settimeout(timeout)
+    return sock
+
+
+def _opened(found: Tuple[Any, ...], timeout: float) -> socket.socket:
+    """Return a socket that is connected to an address that ``getaddrinfo`` found."""
+    family, kind, protocol, _, address = found
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(address)
+        return sock
+    except BaseException:
+        sock.close()
+        raise
+
+
 def _connect_by_socks(address: Tuple[str, int], proxy: Any, user: Tuple[str, str], timeout: Any) -> socket.socket:
     try:
         import socks
@@ -196,7 +228,7 @@ def _is_closed(connection: Optional[http.HTTPSConnection]) -> bool:
     """Return whether a kept connection cannot be used: the server closed it, or sent something unasked."""
     if connection is None or connection.sock is None or getattr(connection.sock, "pending", int)():
         return True
-    with selectors.DefaultSelector() as selector:
+    with _Selector() as selector:
         selector.register(connection.sock, selectors.EVENT_READ)
         return bool(selector.select(0))
 

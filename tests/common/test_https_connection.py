@@ -2,6 +2,8 @@
 
 import os
 import socket
+import sys
+import time
 
 import pytest
 
@@ -9,7 +11,7 @@ from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.connections import 
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.https_connection import HttpsConnection
 from aliyun_sdk_secretsmanager_common_plugin.secrets_manager.tls import Tls
 
-from .fakes import Running
+from .fakes import PATIENCE, Running
 
 
 @pytest.fixture
@@ -123,5 +125,45 @@ def test_one_amid_its_handshake_is_forgotten_too():
 
             connection.forget()
 
+        with pytest.raises(OSError):
+            posting.result()
+
+
+@pytest.fixture
+def silent():
+    """An address that answers nobody who connects, as Linux does for a listener whose queue is full."""
+    with socket.socket() as listener, socket.socket() as queued:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        queued.connect(listener.getsockname())
+        yield listener.getsockname()
+
+
+@pytest.fixture
+def refusing():
+    """An address where nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()
+
+
+@pytest.mark.slow  # half of the time limit
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a full queue refuses connections")
+@pytest.mark.parametrize("dead", [["refusing"], ["silent"], ["refusing", "silent"]], ids="+".join)
+def test_host_whose_first_addresses_are_dead_is_reached_within_the_time_limit(request, monkeypatch, dead):
+    numeric, limit = socket.getaddrinfo, 3.0
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        listener.settimeout(PATIENCE)
+        addresses = [request.getfixturevalue(name) for name in dead] + [listener.getsockname()]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: [
+            found for address in addresses for found in numeric(*address, type=socket.SOCK_STREAM)
+        ] if host == "gateway.test" else numeric(host, *rest, **more))
+        began = time.monotonic()
+        posting = Running(lambda: HttpsConnection("gateway.test", Tls(None), "").post("/", {}, b"", limit))
+        listener.accept()[0].close()
+
+        assert time.monotonic() - began < limit
         with pytest.raises(OSError):
             posting.result()

@@ -1,6 +1,8 @@
 """A gateway's TLS: sessions that are resumed, certificates that are refused, CA files that change, and forks."""
 
+import contextlib
 import datetime
+import os
 import socket
 import ssl
 import threading
@@ -132,6 +134,25 @@ def kept():
     connections.close()
 
 
+@pytest.fixture
+def no_more_files():
+    """A context in which this process can open no file or socket."""
+    resource = pytest.importorskip("resource")
+
+    @contextlib.contextmanager
+    def limited():
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with open(os.devnull) as file:
+            lowest = file.fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    return limited
+
+
 def read(gateway, connections=None):
     return gateway.get_secret_value("app/key", 5, connections)
 
@@ -223,6 +244,12 @@ class TestConnections:
             read(gateway, kept)
 
         assert len(server.resumed) == 1
+
+    def test_serve_where_the_process_may_open_no_more_files(self, gateway, kept, no_more_files):
+        read(gateway, kept)
+
+        with no_more_files():
+            read(gateway, kept)
 
     def test_that_the_server_closed_are_replaced_by_one_request_signed_anew(self, gateway, server, kept, monkeypatch):
         signed, sign = [], gateway.sign

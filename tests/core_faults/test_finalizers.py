@@ -7,7 +7,11 @@ import threading
 
 import pytest
 
-from aliyun_sdk_secretsmanager_common_plugin import DefaultAKExpireHandler, ManagedCredentials
+from aliyun_sdk_secretsmanager_common_plugin import (
+    DefaultAKExpireHandler,
+    ManagedCredentials,
+    ManagedCredentialsError,
+)
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
 from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
 
@@ -132,3 +136,22 @@ def test_client_that_is_shut_down_wherever_another_one_is(credentials):
 
     in_time(lambda: done_at_each_line(shut_down, shut_down_another))
     assert not credentials.stats()["secret"].failures
+
+
+def test_one_that_runs_in_the_thread_that_reads_its_secret_does_not_wait_for_itself():
+    refused = []
+
+    class Reader:
+        def __del__(self):
+            try:
+                credentials.get("secret")
+            except ManagedCredentialsError as error:
+                refused.append(str(error))
+
+    def asked(name):
+        Reader()
+
+    with ManagedCredentials(Settings(), secrets_client=Vault(asked)) as credentials:
+        assert credentials.get("secret").access_key_id
+
+    assert len(refused) == 1 and "cannot wait" in refused[0]

@@ -8,6 +8,7 @@ import random
 import signal
 import threading
 import time
+import traceback
 import weakref
 
 import pytest
@@ -210,7 +211,13 @@ class TestHandlerThatReturns:
         children = []
 
         def read(at):
-            key = credentials.get(name_of(at))
+            try:
+                key = credentials.get(name_of(at))
+            except Exception:
+                if os.getpid() != parent:  # its only thread would end, and the status would be 0
+                    traceback.print_exc()
+                    os._exit(1)
+                raise
             if os.getpid() != parent:
                 os._exit(7 if key.access_key_id else 1)
 
@@ -225,7 +232,8 @@ class TestHandlerThatReturns:
             if os.getpid() != parent:
                 os._exit(2)
         for child in children:
-            assert os.WEXITSTATUS(os.waitpid(child, 0)[1]) == 7
+            status = os.waitpid(child, 0)[1]
+            assert (os.WTERMSIG(status), os.WEXITSTATUS(status)) == (0, 7)
 
 
 class TestSignals:
