@@ -369,6 +369,7 @@ class World:
         self.given_up.append(action.number)
 
     def _operate(self, action):
+        assert action.number is not None, "its end could not be told from others"
         self.operations.append(action)
         self.operations_begun.append(self.monotonic)
         if self.shared_store.mode == "fails":

@@ -71,6 +71,7 @@ class TestAnnouncement:
         assert asker.result() == B
         assert len(world.operations) == asked, "the store was asked again"
         assert world.keeper.stats(world.now)[NAME].age == 0.0
+        assert any("read" in line and "from the shared store" in line for line in world.lines)
 
         world.pass_time(1.0)
         world.shared_store.mode = "fails"

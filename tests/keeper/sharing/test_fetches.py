@@ -50,6 +50,8 @@ class TestFirstRead:
         stats = world.keeper.stats(world.now)[NAME]
         assert stats.age == pytest.approx(INTERVAL / 2)
         assert stats.next_refresh <= INTERVAL / 2
+        world.jump(100.0)
+        assert world.keeper.stats(world.now)[NAME].age == pytest.approx(INTERVAL / 2 + 100.0), "the machine was suspended"
 
     def test_does_not_take_what_is_older_than_the_refresh_interval(self, world):
         world.shared_store.other_shares(NAME, B)
