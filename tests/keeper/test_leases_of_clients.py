@@ -234,6 +234,7 @@ class TestOldKey:
     def test_that_served_so_is_refreshed_when_secrets_manager_is_back(self, old):
         old.gateways[0].answer = NO_CONNECTION
         old.read()
+        assert any("refresh failed" in line and "no connection" in line for line in old.lines)
         old.gateways[0].answer = B
         old.pass_time(5.0)
 
