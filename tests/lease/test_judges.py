@@ -109,6 +109,18 @@ class TestTokenCodes:
         assert world.call() == ("answer", None)
         assert world.sent() == [self.WITH_TOKEN, B]
 
+    def test_count_too_in_an_error_of_a_class_without_weak_references(self, world):
+        class Slotted(Exception):
+            __slots__ = ()
+
+        class Handler(Codes):
+            def get_error_code(self, exception):
+                return "InvalidSecurityToken.Expired"
+
+        world.source.answer = self.WITH_TOKEN
+
+        assert world.lease(Handler()).is_rejection(self.WITH_TOKEN, Slotted())
+
     def test_mean_nothing_where_it_has_none(self, world):
         world.rotate(B)
         world.accepts = {B}

@@ -120,7 +120,8 @@ class TestReplay:
         assert isinstance(cause, ReplayError)
         assert isinstance(cause.__cause__, ValueError)
         assert "closed file" in str(cause)
-        assert "closed file" in caplog.text
+        (record,) = [record for record in caplog.records if "closed file" in record.getMessage()]
+        assert record.version_id == A.version_id
 
 
 class TestRewindThatFails:
