@@ -39,8 +39,8 @@ def handle_rotation_event(event: Union[bytes, str, Mapping[str, Any]]) -> List[s
 
     Returns:
         The names of the secrets that were read. It is empty if the read failed, if another thread is reading the secret
-        just then, if the rotation failed, or if the event is about something else. A warning says that a read or a
-        rotation failed.
+        just then, if the secret was read without result ten times in ten seconds, if the rotation failed, or if the
+        event is about something else. A warning says that a read or a rotation failed.
 
     Raises:
         ValueError: the event is no JSON object, is larger than 64 KiB, or says that a secret was rotated without its
