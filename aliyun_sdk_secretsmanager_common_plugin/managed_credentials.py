@@ -54,6 +54,9 @@ PROXIES_IMPORT = ("requests.utils", "urllib3.util.ssltransport", "socks")
 class ManagedCredentials:
     """The managed RAM credentials of one configuration.
 
+    What it read is refreshed until it is closed, even if the program lets go of it. Clients release their secrets
+    themselves.
+
     Args:
         settings: the configuration.
         fetch: reads a secret instead of Secrets Manager. It is called with the secret's name and the seconds it may
