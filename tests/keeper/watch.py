@@ -97,7 +97,7 @@ class Promised:
         in_vain: a fetch that brought no newer key, and whether it failed; until the cool-down begins.
         delay, cools: the cool-down's length before jitter, and the earliest and latest moment of its end.
         has_failed: whether the cool-down follows a fetch that failed.
-        failures, failed: how many refreshes have failed in a row, and when the last one failed.
+        failures, failed: how many refreshes have failed in a row, and when the last one failed, by both clocks.
         is_hastened: whether the next refresh may come before its backoff is over.
         overdue: since when its refresh is due.
         told: the key that subscribers were told of last.
@@ -116,7 +116,7 @@ class Promised:
         self.end_cool_down()
         self.has_failed = False
         self.failures = 0
-        self.failed = 0.0
+        self.failed = (0.0, 0.0)
         self.is_hastened = False
         self.overdue = None
         self.told = None
