@@ -6,7 +6,6 @@ It also reads secrets now, for the command ``refresh``.
 import logging
 import math
 import os
-import socket
 import ssl
 import threading
 import time
@@ -28,6 +27,7 @@ from .managed_credentials import ManagedCredentials, shared_store
 from .secrecy import mask_access_key_id, shown_path, shown_secret_name
 from .secrets_manager import Connections, gateway_classes
 from .secrets_manager.gateways import HttpsGateway, proxy_of, secret_request
+from .secrets_manager.https_connection import connect
 from .secrets_manager.tls import UnusableCa
 from .settings import (
     DedicatedGatewaySettings,
@@ -171,6 +171,9 @@ def check(
         only: the names of the checks to run, of ``CHECKS``; if it is empty, all. What they need runs too, and is
             yielded only if it fails.
 
+    Returns:
+        An iterator over the steps.
+
     Raises:
         ConfigurationError: the name of the file is empty, or a check is unknown.
     """
@@ -185,12 +188,15 @@ def check(
 def refresh(config: Optional[str], secret_names: Sequence[str]) -> Iterator[Step]:
     """Read secrets from Secrets Manager now, each once, and yield a step for each as soon as it is read.
 
-    If the configuration cannot be used, the only step says so. No step raises an error or shows a secret. The cache
-    file is neither read nor written: it belongs to the programs, which may run as another user.
+    No step raises an error or shows a secret. The cache file is neither read nor written: it belongs to the programs,
+    which may run as another user.
 
     Args:
         config: the properties file; None takes the one that ``ConfigLoader`` says.
         secret_names: the secrets.
+
+    Returns:
+        An iterator over the steps. If the configuration cannot be used, the only step says so.
 
     Raises:
         ConfigurationError: the name of the file is empty.
@@ -433,7 +439,7 @@ def _connect(gateway: HttpsGateway, timeout: float) -> Tuple[float, Mapping[str,
         where = urlsplit("https://" + gateway.endpoint)
         host, port = where.hostname or "", where.port or 443
         began = time.monotonic()
-        with socket.create_connection((host, port), timeout) as connection:
+        with connect((host, port), timeout) as connection:
             with context.wrap_socket(connection, server_hostname=host) as secured:
                 return time.monotonic() - began, secured.getpeercert() or {}
     except UnusableCa as error:

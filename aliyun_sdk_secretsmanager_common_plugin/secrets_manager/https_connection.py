@@ -149,7 +149,7 @@ class _Connection(http.HTTPSConnection):
         if scheme.startswith("socks"):
             sock = _connect_by_socks(address, self._proxy, self._user(), self.timeout)
         else:
-            sock = _connect(address, self.timeout)
+            sock = connect(address, self.timeout)
         self._connected(sock)
         return self._wrapped(sock, address[0]) if scheme == "https" else sock
 
@@ -179,9 +179,17 @@ class _Connection(http.HTTPSConnection):
             raise OSError("the proxy opens no tunnel, HTTP status " + refusal.group(1))
 
 
-def _connect(address: Tuple[str, int], timeout: Any) -> socket.socket:
-    """Connect to a host. Of several addresses, one that is silent takes half of the time that is left."""
-    *others, last = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+def connect(address: Tuple[str, int], timeout: Any) -> socket.socket:
+    """Connect to a host. Of several addresses, one that is silent takes half of the time that is left.
+
+    Args:
+        address: host and port.
+        timeout: seconds until one of its addresses must have answered, and then for each read and write.
+
+    Raises:
+        OSError: no address could be connected to.
+    """
+    *others, last = socket.getaddrinfo(*address, 0, socket.SOCK_STREAM)
     sock, left = None, timeout
     for other in others:
         try:
