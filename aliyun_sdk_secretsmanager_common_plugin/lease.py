@@ -222,7 +222,7 @@ class Lease:
         last = key  # the key that was signed with last
         rejected: Set[AccessKey] = set()
 
-        def pull() -> "AccessKey":
+        def pull() -> AccessKey:
             """Return the key to sign with: the current one, unless the service rejected it, or too many others."""
             nonlocal last
             current = self._account.published_key(self.secret_name)

@@ -1,9 +1,10 @@
 """The managed credentials that a program's loader configures. Its strategies decide when secrets are read."""
 
 import json
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ..access_key import epoch_or_none, parse_secret
+from ..ak_expire_handler import AKExpireHandler
 from ..exceptions import ConfigurationError
 from ..keeper import FIRST_READ
 from ..keeper.actions import Request
@@ -108,14 +109,25 @@ class ProvidedCredentials(ManagedCredentials):
         handed_in = credentials if credentials is not None and not _is_described(credentials) else None
         super().__init__(_settings_of(provider), identity=handed_in, recovery=_RecoveryOfHook(self.strategies.hook))
 
-    def lease(self, client: Any, secret_name: str, *arguments: Any, **named: Any) -> Lease:
+    def lease(
+        self,
+        client: Any,
+        secret_name: str,
+        handler: AKExpireHandler,
+        after_fork: Callable[[Any], None],
+        wait: bool = True,
+    ) -> Lease:
         """Return a lease as the base class does, for the program's name of a secret.
+
+        Args:
+            client: as for the base class, like ``handler``, ``after_fork`` and ``wait``.
+            secret_name: the program's name, which the ``SecretExchange`` translates.
 
         Raises:
             ConfigurationError: there is no such name, or an argument is wrong as for the base class.
             ServerException, ClientException, SecretFormatError: the secret cannot be read.
         """
-        return super().lease(client, self.strategies.secret_name(secret_name), *arguments, **named)
+        return super().lease(client, self.strategies.secret_name(secret_name), handler, after_fork, wait)
 
     def _delays(self) -> Sequence[float]:
         """Return the waits of the backoff strategy between the attempts of a first read, in seconds."""

@@ -15,7 +15,12 @@ class Connections:
         self._is_aborted = False
 
     def get(self, gateway: Any, connect: Callable[[], Any]) -> Any:
-        """Return the connection to a gateway or a shared store. If there is none yet, ``connect`` makes it."""
+        """Return the connection to a gateway or a shared store.
+
+        Args:
+            gateway: the gateway or the store.
+            connect: returns a new connection, where there is none yet.
+        """
         connection = self._open.get(gateway)
         if connection is None:
             connection = self._open[gateway] = connect()

@@ -23,7 +23,9 @@ def encode(fields: Mapping[int, Union[str, bool]]) -> bytes:
 def decode(message: bytes, numbers: Iterable[int]) -> Dict[int, List[str]]:
     """Return the strings in a message by field number. A repeated field has several.
 
-    ``numbers`` are the fields that are strings. All others are skipped.
+    Args:
+        message: the encoded message.
+        numbers: the fields that are strings. All others are skipped.
 
     Raises:
         ValueError: the message is malformed.

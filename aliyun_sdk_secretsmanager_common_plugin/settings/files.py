@@ -49,7 +49,15 @@ def read_file(path: str, missing: str) -> bytes:
 
 
 def read_text(path: str, missing: str) -> str:
-    """Do what ``read_file`` does for a file in UTF-8, and return its text."""
+    """Do what ``read_file`` does for a file in UTF-8, and return its text.
+
+    Args:
+        path: as of ``read_file``.
+        missing: as of ``read_file``.
+
+    Raises:
+        Unreadable: it cannot be read, or is not UTF-8.
+    """
     content = read_file(path, missing)
     try:
         return content.decode("utf-8-sig")

@@ -66,7 +66,12 @@ class RawValue:
         return self.text() or self.fail("is missing or empty; " + remedy)
 
     def one_of(self, known: Sequence[str], default: str) -> str:
-        """Return the text, which must be a known one, or the default where there is no value."""
+        """Return the text, which must be a known one, or the default where there is no value.
+
+        Args:
+            known: the texts that are valid.
+            default: what is returned where there is no value.
+        """
         text = self.text() or default
         if text not in known:
             self.fail("is {}, which is unknown{}; the known ones are: {}".format(
@@ -74,7 +79,17 @@ class RawValue:
         return text
 
     def integer(self, least: int, most: int, default: int, remedy: str) -> int:
-        """Return the whole number from ``least`` to ``most``, or the default where there is no value."""
+        """Return the whole number.
+
+        Args:
+            least: the smallest number that is valid.
+            most: the largest one.
+            default: what is returned where there is no value.
+            remedy: what to write in the place of a number that is not valid.
+
+        Raises:
+            ConfigurationError: it is no such number.
+        """
         text = self.text()
         if not text:
             return default
@@ -213,7 +228,12 @@ class RawValue:
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return a question that names the known one that is nearest to ``name``, or an empty text if none is near."""
+    """Return a question that names the known one that is nearest to ``name``, or an empty text if none is near.
+
+    Args:
+        name: a name that is not known.
+        known: the names that are.
+    """
     import difflib
 
     near = difflib.get_close_matches(name, known, 1)
