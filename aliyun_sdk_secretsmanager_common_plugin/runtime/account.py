@@ -296,9 +296,12 @@ class Account:
     def _ask(self, purpose: str, name: str, seconds: float, rejected: Optional[AccessKey] = None) -> Any:
         """Ask, and wait for the answer; whatever a signal's handler raises meanwhile reaches this caller alone."""
         if self._reading.get(_thread.get_ident()) == name:
-            raise ManagedCredentialsError(
+            error = ManagedCredentialsError(
                 "secret {!r}: a finalizer or other code that runs in the thread that reads this secret cannot wait for "
                 "it; read it before, or in a thread of the program's own".format(name))
+            if purpose == RENEWAL:
+                return Renewal(None, error)
+            raise error
         until = self._until(seconds)
         while True:
             outcome = self._outcome_of(self._asked(Ticket(), purpose, name, until, rejected), until)

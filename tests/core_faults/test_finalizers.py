@@ -6,13 +6,11 @@ import sys
 import threading
 
 import pytest
+from aliyunsdkcore.acs_exception.exceptions import ServerException
 
-from aliyun_sdk_secretsmanager_common_plugin import (
-    DefaultAKExpireHandler,
-    ManagedCredentials,
-    ManagedCredentialsError,
-)
+from aliyun_sdk_secretsmanager_common_plugin import ManagedCredentials, ManagedCredentialsError
 from aliyun_sdk_secretsmanager_common_plugin.settings import Settings
+from aliyun_sdk_secretsmanager_sdk_core_plugin import SdkCoreAKExpireHandler
 from aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_client import ProxyAcsClient
 
 from ..forks import in_child
@@ -43,7 +41,7 @@ class Client:
     """A plugin's client."""
 
     def __init__(self, credentials, name):
-        self.lease = credentials.lease(self, name, DefaultAKExpireHandler(), lambda client: None)
+        self.lease = credentials.lease(self, name, SdkCoreAKExpireHandler(), lambda client: None)
 
 
 class Owner:
@@ -155,3 +153,28 @@ def test_one_that_runs_in_the_thread_that_reads_its_secret_does_not_wait_for_its
         assert credentials.get("secret").access_key_id
 
     assert len(refused) == 1 and "cannot wait" in refused[0]
+
+
+def test_call_of_one_that_runs_in_the_thread_that_reads_its_secret_gets_the_error_of_the_service():
+    clients, rejections, raised = [], [], []
+
+    def send(key):
+        rejections.append(ServerException("InvalidAccessKeyId.NotFound", "no such key", http_status=404))
+        raise rejections[-1]
+
+    class Caller:
+        def __del__(self):
+            try:
+                clients[0].lease.replay(send)
+            except ServerException as error:
+                raised.append(error)
+
+    def asked(name):
+        if clients:
+            Caller()
+
+    with ManagedCredentials(Settings(), secrets_client=Vault(asked)) as credentials:
+        clients.append(Client(credentials, "secret"))
+        credentials.refresh("secret")
+
+    assert raised == rejections and "cannot wait" in str(raised[0].__cause__)
