@@ -80,7 +80,7 @@ class Keeper:
             events.Recovered: self._recovered,
             events.Leased: self._leased,
             events.Released: self._released,
-            events.Closed: lambda event: self._retire(list(self._entries)),
+            events.Closed: lambda event: self._retire_all(),
             events.Accepted: self._accepted,
             events.Signed: self._signed,
             events.Ticked: lambda event: None,
@@ -327,7 +327,7 @@ class Keeper:
         if not self._uses[name]:
             del self._uses[name]
         if not self._clients:
-            self._retire(list(self._entries))
+            self._retire_all()
         elif name not in self._uses and name not in self._secret_names:
             self._retire([name])
         elif name in self._entries:
@@ -652,6 +652,14 @@ class Keeper:
             since = self._now.monotonic - entry.read_monotonic if entry.is_recovered else age(entry, self._now)
             entry.is_stale = since >= self._refresh_interval and not is_backing_off(entry, self._now)
         entry.is_idle = False
+
+    def _retire_all(self) -> None:
+        """Stop refreshing any secret, and end preloads: nobody wants their other secrets any more."""
+        for entry in self._entries.values():
+            for ask in entry.asks:
+                if isinstance(ask.ticket, _PreloadTicket):
+                    ask.ticket.preload.names.clear()
+        self._retire(list(self._entries))
 
     def _retire(self, names: Sequence[str]) -> None:
         """Stop refreshing secrets that no client uses; their keys stay for the next client."""

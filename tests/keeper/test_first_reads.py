@@ -429,6 +429,18 @@ class TestPreload:
         assert world.preload(["app/{}".format(number) for number in range(2000)]).answers
         assert sum("could not be read at start" in line for line in world.lines) == 2000
 
+    @pytest.mark.parametrize("end", [World.close, lambda world: world.release(world.lease())], ids=["close", "release"])
+    def test_ends_with_the_use_of_all_secrets(self, end):
+        world = World(After(1.0, A))
+        asker = world.preload(self.NAMES)
+
+        end(world)
+        world.wait_for(asker)
+        world.pass_time(2 * 3600.0)
+
+        assert [request.name for request in world.requests] == self.NAMES[:8]
+        assert not world.keys
+
     def test_for_which_nobody_waits(self):
         world = World(After(1.0, A))
         world.handle(told.Preload(None, self.NAMES, world.monotonic + 10.0, 10.0))
