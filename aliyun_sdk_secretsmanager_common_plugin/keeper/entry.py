@@ -172,6 +172,24 @@ class Fetch:
         if gateway in self.silent:
             self.silent.remove(gateway)
 
+    def go_on(self, gateway: int, now: float) -> bool:
+        """Go on now if it waits for a gateway, or for its next attempt.
+
+        Args:
+            gateway: the gateway.
+            now: the moment, by the monotonic clock.
+
+        Returns:
+            Whether it waited.
+        """
+        if self.resume_at is not None:
+            self.resume_at = now
+        elif self.held is not None and self.held[0] == gateway:
+            self.held = gateway, now
+        else:
+            return False
+        return True
+
     def moments(self) -> List[float]:
         """Return when something about it has to be decided."""
         moments = list(self.waiting.values())

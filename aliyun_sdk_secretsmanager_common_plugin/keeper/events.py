@@ -31,7 +31,7 @@ class Asked(NamedTuple):
         until: the asker's deadline.
         rejected: for a renewal, the key that a service rejected.
         delays: for a secret that was not read yet, the waits between attempts, in seconds. If empty, each gateway is
-            asked once.
+            asked once. While a gateway throttles, its pauses count instead.
     """
 
     ticket: Any

@@ -8,9 +8,44 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 
 from ..secrets_manager.gateways import is_identity_refused
 from .actions import GiveUp, Request
-from .entry import Entry, Fetch, Sent
-from .outcomes import is_outage, is_worth_a_region, is_worth_an_attempt, no_answer, too_soon
-from .timing import ARRIVAL, GRACE, HEDGE, LEAST_SHARE, MOST_GIVEN_UP, MOST_REQUESTS, PACE, PATIENCE
+from .entry import Entry, Fetch, Sent, equal_jitter
+from .events import RENEWAL
+from .outcomes import is_outage, is_throttling, is_worth_a_region, is_worth_an_attempt, no_answer, too_soon
+from .timing import (
+    ARRIVAL,
+    FIRST_THROTTLED_PAUSE,
+    GRACE,
+    HEDGE,
+    LEAST_SHARE,
+    LONGEST_THROTTLED_PAUSE,
+    MOST_GIVEN_UP,
+    MOST_REQUESTS,
+    PACE,
+    PATIENCE,
+)
+
+
+class Throttling:
+    """A gateway throttles, and has given no good answer since.
+
+    Attributes:
+        error: its error.
+        pause: how long the pause is, before jitter.
+        until: when the pause ends, for all secrets.
+        trial: the number of the request that tries whether the gateway still throttles, if any.
+        waiting: the entries whose fetches wait for that, by name.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.pause = FIRST_THROTTLED_PAUSE
+        self.until = 0.0
+        self.trial: Optional[int] = None
+        self.waiting: Dict[str, Entry] = {}
+
+    def begin_pause(self, now: float) -> None:
+        """Let others wait from now on."""
+        self.until = now + equal_jitter(self.pause)
 
 
 class Fetcher:
@@ -21,6 +56,7 @@ class Fetcher:
         numbers: gives each request its number; operations of the shared store get theirs from it, too.
         do: called with each action.
         ended: called with an entry whose fetch ended, and the error, or None if the fetch brought a key.
+        plan: called with an entry that has to be looked at earlier than it wanted.
     """
 
     def __init__(
@@ -29,15 +65,18 @@ class Fetcher:
         numbers: Iterator[int],
         do: Callable[[Any], None],
         ended: Callable[[Entry, Optional[Exception]], None],
+        plan: Callable[[Entry], None],
     ) -> None:
         self._gateways = gateways
         self._numbers = numbers
         self._do = do
         self._ended = ended
+        self._plan = plan
         self.sent: Dict[int, Tuple[Entry, Sent]] = {}  # the requests under way, by number
         self._last_good: Optional[int] = None  # the gateway that answered a fetch last
         self._unwell: Set[int] = set()  # failed, silent or overtaken gateways, until they give a good answer
         self._seconds: Dict[int, float] = {}  # how long the last good answer of each took
+        self._throttled: Dict[int, Throttling] = {}
 
     def begin(self, entry: Entry, fetch: Fetch, now: float) -> None:
         """Begin the next attempt of an entry's fetch.
@@ -99,6 +138,7 @@ class Fetcher:
         if error is None:
             entry.failed = ()
             self._unwell.discard(gateway)
+            self._end_throttling(gateway, now)
             self._seconds[gateway] = now - request.began
             if request.fetch is fetch:
                 self._last_good = gateway
@@ -107,6 +147,8 @@ class Fetcher:
             turns = MOST_REQUESTS if is_identity_refused(error) else 1
             entry.failed = (entry.failed + turns * (now,))[-MOST_REQUESTS:]
             self._unwell.add(gateway)
+            if is_throttling(error):
+                self._throttle(request, error, now)
         if fetch is None:
             return
         if request.fetch is not fetch:
@@ -160,19 +202,25 @@ class Fetcher:
         """
         is_first = not fetch.has_asked(gateway)
         fetch.forget_asked(gateway)
+        throttling = self._throttling(entry, gateway)
         if now >= fetch.deadline:
-            fetch.silent.append(gateway)
+            if throttling is None:
+                fetch.silent.append(gateway)
+            else:
+                fetch.errors.insert(0, throttling.error)
             return False
         request = entry.live_request(gateway)
         may_begin = now if request is not None else self._may_begin_at(entry, gateway, now)
         is_passed_over = bool(fetch.waiting or fetch.errors) and self._has_room_at(entry, gateway, now) > now
-        if is_passed_over or may_begin >= fetch.deadline:
+        if is_passed_over or may_begin >= fetch.deadline and throttling is None:
             # First, since the last error is raised, and those of the other gateways say more.
             fetch.errors.insert(0, too_soon(self._gateways[gateway], entry.name, may_begin - now))
             return False
         if may_begin > now:
             if fetch.held is None:
-                fetch.held = gateway, may_begin
+                fetch.held = gateway, min(may_begin, fetch.deadline)
+                if throttling is not None:
+                    throttling.waiting[entry.name] = entry
             else:
                 fetch.to_ask.append(gateway)
             return True
@@ -184,16 +232,46 @@ class Fetcher:
         if request is None:
             request = Sent(next(self._numbers), gateway, fetch, now, fetch.deadline + GRACE)
             entry.requests += (request,)
+            if throttling is not None:
+                throttling.waiting.pop(entry.name, None)
+                throttling.trial = request.number
+                throttling.begin_pause(now)
             self.sent[request.number] = entry, request
             self._do(Request(request.number, entry.name, gateway, max(share, LEAST_SHARE), fetch.purpose))
         return True
 
     def _may_begin_at(self, entry: Entry, gateway: int, now: float) -> float:
-        """Return when a request may begin, by pace and patience; ``now`` or earlier if at once."""
+        """Return when a request may begin, by throttling, pace and patience; ``now`` or earlier if at once."""
         moments = list(entry.failed) + [request.began + ARRIVAL for request in entry.requests]
-        has_room_at = self._has_room_at(entry, gateway, now)
-        return has_room_at if len(moments) < MOST_REQUESTS else max(
-            has_room_at, sorted(moments)[-MOST_REQUESTS] + PACE)
+        may_begin = self._has_room_at(entry, gateway, now)
+        throttling = self._throttling(entry, gateway)
+        if throttling is not None:
+            may_begin = max(may_begin, throttling.until)
+        return may_begin if len(moments) < MOST_REQUESTS else max(may_begin, sorted(moments)[-MOST_REQUESTS] + PACE)
+
+    def _throttling(self, entry: Entry, gateway: int) -> Optional[Throttling]:
+        """Return what an entry's fetch has to wait for; None for a renewal, since a call waits for that."""
+        fetch = entry.fetch
+        return None if fetch is None or fetch.purpose == RENEWAL else self._throttled.get(gateway)
+
+    def _throttle(self, request: Sent, error: Exception, now: float) -> None:
+        """Leave a gateway that throttles alone for a moment, for longer each time that a request tries in vain."""
+        throttling = self._throttled.get(request.gateway)
+        if throttling is None:
+            throttling = self._throttled[request.gateway] = Throttling(error)
+        elif request.number == throttling.trial or now >= throttling.until:
+            throttling.pause = min(2 * throttling.pause, LONGEST_THROTTLED_PAUSE)
+        else:
+            return  # it was sent before
+        throttling.begin_pause(now)
+
+    def _end_throttling(self, gateway: int, now: float) -> None:
+        """Let those that wait for a gateway go on, before others use up the quota again."""
+        throttling = self._throttled.pop(gateway, None)
+        for entry in () if throttling is None else throttling.waiting.values():
+            fetch = entry.fetch
+            if fetch is not None and fetch.go_on(gateway, now):
+                self._plan(entry)
 
     def _has_room_at(self, entry: Entry, gateway: int, now: float) -> float:
         """Return when a gateway may be asked in spite of requests to it that were given up; ``now`` if at once."""
@@ -219,6 +297,12 @@ class Fetcher:
         last = errors[-1]
         if not is_outage(last):
             fetch.refusal = last  # kept, since the gateway that refused may not be asked in the next attempt
+        if is_throttling(last) and entry.key is None and self._throttled and now < fetch.deadline:
+            # A secret that was not read yet is read as soon as the quota allows.
+            fetch.resume_at = min([throttling.until for throttling in self._throttled.values()] + [fetch.deadline])
+            for throttling in self._throttled.values():
+                throttling.waiting[entry.name] = entry
+            return
         delay = next(fetch.delays, None)
         may_begin = min(self._may_begin_at(entry, gateway, now) for gateway in range(len(self._gateways)))
         resume_at = max(now + (delay or 0.0), may_begin)

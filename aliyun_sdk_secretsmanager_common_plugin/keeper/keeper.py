@@ -66,7 +66,7 @@ class Keeper:
         self._now = Now(0.0, 0.0)
         self._actions: List[Any] = []
         numbers = itertools.count(1)
-        self._fetcher = Fetcher(gateways, numbers, self._do, self._fetch_ended)
+        self._fetcher = Fetcher(gateways, numbers, self._do, self._fetch_ended, self._plan)
         self._store_timeout = store_timeout
         self._preloads: Set[_RunningPreload] = set()  # those that may ask for their next secrets
         self._refreshing: Set[str] = set()  # the secrets that the schedule refreshes now
