@@ -35,6 +35,7 @@ PLUGIN_OF = {"sdk-core": "aliyun_sdk_secretsmanager_sdk_core_plugin.proxy_acs_cl
              "OSS V2": "aliyun_sdk_secretsmanager_oss_v2_plugin"}
 CLIENTS = (1, 10, 100, 1000)
 SECRETS = (1, 100, 10000)
+THREADS = 16  # that read many secrets
 IMPORTS = 20
 ROUND_TRIP = 50  # milliseconds
 
@@ -120,22 +121,28 @@ class Environment(NamedTuple):
         """Yield the figures that a program reports."""
         yield from (Figure(*each) for each in self.figures(program, *arguments))
 
-    def start(self) -> Iterator[Figure]:
-        """Yield the figures of a start with many secrets."""
+    def start(self, what: str, in_names: bool, threads: int) -> Iterator[Figure]:
+        """Yield the figures of a start with many secrets.
+
+        Args:
+            what: the beginning of the rows' names.
+            in_names: whether the secrets are in ``secret_names``.
+            threads: how many threads read them, 0 if none does.
+        """
         with served("quota.py") as server:
             endpoint, ca_file = json.loads(server.stdout.readline().decode())
             path = os.path.join(self.given["directory"], "start.properties")
             oss_bodies.write_properties(path, {
                 "regions": {"cn-hangzhou": endpoint}, "ca_file": with_certifi(ca_file, self.given["directory"]),
                 "identity": {"access_key_id": "LTAI5tIdentity", "access_key_secret": "secret"}})
-            with open(path, "a", encoding="utf-8") as file:
-                names = ("app-{}".format(number) for number in range(SECRETS[-1]))
-                file.write("secret_names={}\n".format(",".join(names)))
-            yield from self.rows("programs/start.py", path, SECRETS[-1])
+            if in_names:
+                with open(path, "a", encoding="utf-8") as file:
+                    names = ("app-{}".format(number) for number in range(SECRETS[-1]))
+                    file.write("secret_names={}\n".format(",".join(names)))
+            yield from self.rows("programs/start.py", path, what, SECRETS[-1], threads)
             most, refused = json.loads(server.communicate()[0].decode())
-        of = "start with {:,} secrets: ".format(SECRETS[-1])
-        yield Figure(of + "most reads of one second", "", None, most)
-        yield Figure(of + "reads that were throttled", "", None, refused)
+        yield Figure(what + ": most reads of one second", "", None, most)
+        yield Figure(what + ": reads that were throttled", "", None, refused)
 
 
 Rows = Dict[Tuple[str, str], List[Figure]]
@@ -158,7 +165,8 @@ def measure(environments: List[Environment], cloud: Dict[str, Any]) -> Rows:
     for environment in environments:
         if environment.who in PLUGINS:
             take(environment.who, environment.rows("programs/rotation.py", *CLIENTS))
-    take("ours", environments[0].start())
+    take("ours", environments[0].start("start with {:,} secrets".format(SECRETS[-1]), True, 0))
+    take("ours", environments[0].start("{:,} secrets read by {} threads".format(SECRETS[-1], THREADS), False, THREADS))
     for count in SECRETS:
         figures = environments[0].figures("many_secrets.py", "--json", "--secrets", count)
         take("ours", (Figure("{:,} secrets: {}".format(count, what), unit, None, figure)
