@@ -196,7 +196,7 @@ class Fetcher:
             self._end_if_over(entry, fetch, now)
 
     def _ask(self, entry: Entry, fetch: Fetch, gateway: int, now: float) -> bool:
-        """Ask a gateway, now or when its turn comes; return False if it cannot be asked before the deadline.
+        """Ask a gateway, now or when its turn comes; return False if it cannot be asked, or others can be first.
 
         It may take its share of the time that is left then.
         """
@@ -212,11 +212,15 @@ class Fetcher:
         request = entry.live_request(gateway)
         may_begin = now if request is not None else self._may_begin_at(entry, gateway, now)
         is_passed_over = bool(fetch.waiting or fetch.errors) and self._has_room_at(entry, gateway, now) > now
+        # Who waits for a gateway that throttles may go on before the pause is over.
         if is_passed_over or may_begin >= fetch.deadline and throttling is None:
             # First, since the last error is raised, and those of the other gateways say more.
             fetch.errors.insert(0, too_soon(self._gateways[gateway], entry.name, may_begin - now))
             return False
         if may_begin > now:
+            if throttling is not None and any(other not in self._throttled for other in fetch.to_ask):
+                fetch.to_ask.append(gateway)
+                return False
             if fetch.held is None:
                 fetch.held = gateway, min(may_begin, fetch.deadline)
                 if throttling is not None:

@@ -7,7 +7,7 @@ from aliyun_sdk_secretsmanager_common_plugin import AccessKey
 from aliyun_sdk_secretsmanager_common_plugin.keeper import FIRST_READ, RENEWAL
 from aliyun_sdk_secretsmanager_common_plugin.keeper.timing import FIRST_THROTTLED_PAUSE
 
-from .world import NEVER, NO_CONNECTION, THROTTLED, World
+from .world import NEVER, NO_CONNECTION, THROTTLED, After, World
 
 A, B = AccessKey("LTAI-a", "secret"), AccessKey("LTAI-b", "secret")
 NAMES = ["app/{}".format(number) for number in range(6)]
@@ -112,14 +112,25 @@ def test_key_that_is_held_is_not_asked_for_again_at_once_when_its_refresh_was_th
     assert len(world.requests) == asked
 
 
-def test_region_that_throttles_delays_no_other():
-    world = World(THROTTLED, A)
-    world.read(name=NAMES[0])
+def test_while_one_region_throttles_the_others_are_asked_at_once():
+    world = World(A, After(1.0, A))
+    world.read(name="other")
+    world.gateways[0].answer = THROTTLED
 
-    asker = world.ask(FIRST_READ, name=NAMES[1])
+    for name in NAMES:
+        world.ask(FIRST_READ, name=name)
 
+    assert world.log[1:] == ["r1", "r2"] + ["r2"] * (len(NAMES) - 1)
+
+
+def test_while_all_regions_throttle_each_is_tried():
+    world = World(THROTTLED, THROTTLED)
+    asker = world.ask(FIRST_READ, name=NAMES[0])
+    world.pass_time(5.0)
+
+    assert world.log.count("r1") > 2 < world.log.count("r2")
+    world.gateways[1].answer = A
     assert world.wait_for(asker) == A
-    assert asker.took == 0.0
 
 
 def test_other_errors_make_nobody_wait():
