@@ -38,6 +38,8 @@ class KnownLength(Incoming):
         self._left = length
 
     def read(self, most: int) -> bytes:
+        if self._left < 0:
+            raise ValueError("a negative Content-Length")
         data = self._read(min(most, self._left))
         self._left -= len(data)
         return data

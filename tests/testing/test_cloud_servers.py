@@ -72,6 +72,14 @@ def test_expect_continue(cloud):
         assert sock.recv(100).startswith(b"HTTP/1.1 400")
 
 
+def test_a_negative_length_ends_the_connection(cloud):
+    host, port = cloud.api_endpoint.split(":")
+    with socket.create_connection((host, int(port)), 5) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n")
+        while sock.recv(1000):
+            pass
+
+
 def test_a_connection_that_says_nothing_holds_nobody_up(cloud, client):
     host, port = cloud.gateway_endpoint().split(":")
     with socket.create_connection((host, int(port)), 30):
