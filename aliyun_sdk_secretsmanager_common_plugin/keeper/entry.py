@@ -162,6 +162,10 @@ class Fetch:
         """Return whether it waits for the shared store, and no gateway is asked yet."""
         return self.operation is not None or self.look_at is not None
 
+    def is_under_way(self) -> bool:
+        """Return whether it waits for a gateway, or for its next attempt."""
+        return bool(self.waiting) or self.held is not None or self.resume_at is not None
+
     def has_asked(self, gateway: int) -> bool:
         """Return whether this attempt waits for a gateway, or did so in vain."""
         return gateway in self.waiting or gateway in self.silent
@@ -171,24 +175,6 @@ class Fetch:
         self.waiting.pop(gateway, None)
         if gateway in self.silent:
             self.silent.remove(gateway)
-
-    def go_on(self, gateway: int, now: float) -> bool:
-        """Go on now if it waits for a gateway, or for its next attempt.
-
-        Args:
-            gateway: the gateway.
-            now: the moment, by the monotonic clock.
-
-        Returns:
-            Whether it waited.
-        """
-        if self.resume_at is not None:
-            self.resume_at = now
-        elif self.held is not None and self.held[0] == gateway:
-            self.held = gateway, now
-        else:
-            return False
-        return True
 
     def moments(self) -> List[float]:
         """Return when something about it has to be decided."""

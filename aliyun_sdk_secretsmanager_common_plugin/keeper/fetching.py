@@ -1,8 +1,14 @@
 """How a fetch asks the gateways: their order, hedging, pace, attempts, and how long each request may take.
 
 Hedging: while a gateway is slow to answer, the next one is asked as well, and the first good answer counts.
+
+Throttling: a first read that is throttled waits in a line with all others, and new ones join it. After a pause the
+first in the line tries. When Secrets Manager answers, two go on, and two more with each further answer. So nobody fails
+because others use up the quota each time that its turn comes.
 """
 
+import collections
+import itertools
 import math
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
@@ -10,7 +16,15 @@ from ..secrets_manager.gateways import is_identity_refused
 from .actions import GiveUp, Request
 from .entry import Entry, Fetch, Sent, equal_jitter
 from .events import RENEWAL
-from .outcomes import is_outage, is_throttling, is_worth_a_region, is_worth_an_attempt, no_answer, too_soon
+from .outcomes import (
+    is_outage,
+    is_throttling,
+    is_worth_a_region,
+    is_worth_an_attempt,
+    no_answer,
+    one_of_its_own,
+    too_soon,
+)
 from .timing import (
     ARRIVAL,
     FIRST_THROTTLED_PAUSE,
@@ -22,30 +36,8 @@ from .timing import (
     MOST_REQUESTS,
     PACE,
     PATIENCE,
+    RELEASED,
 )
-
-
-class Throttling:
-    """A gateway throttles, and has given no good answer since.
-
-    Attributes:
-        error: its error.
-        pause: how long the pause is, before jitter.
-        until: when the pause ends, for all secrets.
-        trial: the number of the request that tries whether the gateway still throttles, if any.
-        waiting: the entries whose fetches wait for that, by name.
-    """
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-        self.pause = FIRST_THROTTLED_PAUSE
-        self.until = 0.0
-        self.trial: Optional[int] = None
-        self.waiting: Dict[str, Entry] = {}
-
-    def begin_pause(self, now: float) -> None:
-        """Let others wait from now on."""
-        self.until = now + equal_jitter(self.pause)
 
 
 class Fetcher:
@@ -56,7 +48,7 @@ class Fetcher:
         numbers: gives each request its number; operations of the shared store get theirs from it, too.
         do: called with each action.
         ended: called with an entry whose fetch ended, and the error, or None if the fetch brought a key.
-        plan: called with an entry that has to be looked at earlier than it wanted.
+        plan: called with an entry that has to be looked at at another time than before.
     """
 
     def __init__(
@@ -76,22 +68,42 @@ class Fetcher:
         self._last_good: Optional[int] = None  # the gateway that answered a fetch last
         self._unwell: Set[int] = set()  # failed, silent or overtaken gateways, until they give a good answer
         self._seconds: Dict[int, float] = {}  # how long the last good answer of each took
-        self._throttled: Dict[int, Throttling] = {}
+        # The line of those that wait until the quota allows them, by name; why they wait; who tries at present; and how
+        # long the pause is, before jitter, and when it ends.
+        self._line: "collections.OrderedDict[str, Entry]" = collections.OrderedDict()
+        self._throttling: Optional[Exception] = None
+        self._trial: Optional[Fetch] = None
+        self._pause = FIRST_THROTTLED_PAUSE
+        self._pause_ends = 0.0
 
     def begin(self, entry: Entry, fetch: Fetch, now: float) -> None:
-        """Begin the next attempt of an entry's fetch.
+        """Begin an entry's fetch.
 
         Args:
             entry: the secret's entry.
             fetch: its fetch.
             now: the moment, in seconds of the monotonic clock.
         """
-        fetch.to_ask = sorted(range(len(self._gateways)), key=lambda gateway: (
-            self._has_room_at(entry, gateway, now), gateway != self._last_good, gateway in self._unwell,
-            self._seconds.get(gateway, math.inf)))
-        fetch.waiting, fetch.silent, fetch.errors = {}, [], []
-        self._ask_next(entry, fetch, now)
-        self._end_if_over(entry, fetch, now)
+        if self._line and _is_patient(entry, fetch):
+            self._line[entry.name] = entry
+            fetch.resume_at = fetch.deadline
+        else:
+            self._begin_attempt(entry, fetch, now)
+
+    def leave_line(self, entry: Entry) -> None:
+        """Take note that an entry's fetch waits for the quota no longer, if it did."""
+        if self._line.pop(entry.name, None) is not None:
+            self._let_first_try()
+
+    def throttling(self, entry: Entry) -> Optional[Exception]:
+        """Return why an entry's fetch waits for the quota; None if it does not."""
+        return self._throttling if entry.name in self._line else None
+
+    def forget(self) -> None:
+        """Forget what is under way, in a forked child."""
+        self.sent.clear()
+        self._line.clear()
+        self._trial = None
 
     def advance(self, entry: Entry, now: float) -> None:
         """Do what is due for an entry's fetch and requests.
@@ -108,8 +120,7 @@ class Fetcher:
             return
         if fetch.resume_at is not None:
             if now >= fetch.resume_at:
-                fetch.resume_at = None
-                self.begin(entry, fetch, now)
+                self._resume(entry, fetch, now)
             return
         if fetch.held is not None and now >= fetch.held[1]:
             gateway, fetch.held = fetch.held[0], None
@@ -138,7 +149,6 @@ class Fetcher:
         if error is None:
             entry.failed = ()
             self._unwell.discard(gateway)
-            self._end_throttling(gateway, now)
             self._seconds[gateway] = now - request.began
             if request.fetch is fetch:
                 self._last_good = gateway
@@ -147,8 +157,8 @@ class Fetcher:
             turns = MOST_REQUESTS if is_identity_refused(error) else 1
             entry.failed = (entry.failed + turns * (now,))[-MOST_REQUESTS:]
             self._unwell.add(gateway)
-            if is_throttling(error):
-                self._throttle(request, error, now)
+        if error is None or not is_outage(error):
+            self._release(now)
         if fetch is None:
             return
         if request.fetch is not fetch:
@@ -166,6 +176,71 @@ class Fetcher:
     def waited_for(self, gateways: Iterable[int]) -> List[str]:
         """Return what requests to some gateways wait for, as messages say it."""
         return [self._gateways[gateway].waiting_for() for gateway in gateways]
+
+    def _begin_attempt(self, entry: Entry, fetch: Fetch, now: float) -> None:
+        fetch.to_ask = sorted(range(len(self._gateways)), key=lambda gateway: (
+            self._has_room_at(entry, gateway, now), gateway != self._last_good, gateway in self._unwell,
+            self._seconds.get(gateway, math.inf)))
+        fetch.waiting, fetch.silent, fetch.errors = {}, [], []
+        self._ask_next(entry, fetch, now)
+        self._end_if_over(entry, fetch, now)
+
+    def _resume(self, entry: Entry, fetch: Fetch, now: float) -> None:
+        """Begin the next attempt of a fetch. In the line, only the first one does so, and only after the pause."""
+        fetch.resume_at = None
+        if entry.name not in self._line:
+            self._begin_attempt(entry, fetch, now)
+        elif now >= fetch.deadline:
+            self.leave_line(entry)
+            self._ended(entry, fetch.refusal or self._throttling)
+        elif entry is not self._first_in_line() or now < self._pause_ends:
+            fetch.resume_at = fetch.deadline
+            self._let_first_try()
+        else:
+            del self._line[entry.name]
+            self._trial = fetch
+            self._begin_pause(now)
+            self._begin_attempt(entry, fetch, now)
+
+    def _throttled(self, entry: Entry, fetch: Fetch, error: Exception, now: float) -> None:
+        """Have a fetch whose attempt was throttled wait in the line, before those that have not tried."""
+        self._throttling = one_of_its_own(error)
+        self._line[entry.name] = entry
+        self._line.move_to_end(entry.name, last=False)
+        fetch.resume_at = fetch.deadline
+        if fetch is self._trial:
+            self._trial = None
+            self._pause = min(2 * self._pause, LONGEST_THROTTLED_PAUSE)
+            self._begin_pause(now)
+        elif now >= self._pause_ends:
+            self._begin_pause(now)
+        else:
+            self._let_first_try()
+
+    def _release(self, now: float) -> None:
+        """Let the first ones in the line go on, since Secrets Manager answers."""
+        self._pause, self._trial = FIRST_THROTTLED_PAUSE, None
+        for entry in list(itertools.islice(self._line.values(), RELEASED)):
+            del self._line[entry.name]
+            if entry.fetch is not None:
+                entry.fetch.resume_at = now
+                self._plan(entry)
+        if self._line:
+            self._begin_pause(now)
+
+    def _begin_pause(self, now: float) -> None:
+        self._pause_ends = now + equal_jitter(self._pause)
+        self._let_first_try()
+
+    def _let_first_try(self) -> None:
+        """Have the first one in the line try when the pause ends."""
+        first = self._first_in_line()
+        if first is not None and first.fetch is not None:
+            first.fetch.resume_at = min(self._pause_ends, first.fetch.deadline)
+            self._plan(first)
+
+    def _first_in_line(self) -> Optional[Entry]:
+        return next(iter(self._line.values()), None)
 
     def _failed(self, entry: Entry, fetch: Fetch, gateway: int, error: Exception, now: float) -> None:
         fetch.errors.append(error)
@@ -196,35 +271,25 @@ class Fetcher:
             self._end_if_over(entry, fetch, now)
 
     def _ask(self, entry: Entry, fetch: Fetch, gateway: int, now: float) -> bool:
-        """Ask a gateway, now or when its turn comes; return False if it cannot be asked, or others can be first.
+        """Ask a gateway, now or when its turn comes; return False if it cannot be asked before the deadline.
 
         It may take its share of the time that is left then.
         """
         is_first = not fetch.has_asked(gateway)
         fetch.forget_asked(gateway)
-        throttling = self._throttling(entry, gateway)
         if now >= fetch.deadline:
-            if throttling is None:
-                fetch.silent.append(gateway)
-            else:
-                fetch.errors.insert(0, throttling.error)
+            fetch.silent.append(gateway)
             return False
         request = entry.live_request(gateway)
         may_begin = now if request is not None else self._may_begin_at(entry, gateway, now)
         is_passed_over = bool(fetch.waiting or fetch.errors) and self._has_room_at(entry, gateway, now) > now
-        # Who waits for a gateway that throttles may go on before the pause is over.
-        if is_passed_over or may_begin >= fetch.deadline and throttling is None:
+        if is_passed_over or may_begin >= fetch.deadline:
             # First, since the last error is raised, and those of the other gateways say more.
             fetch.errors.insert(0, too_soon(self._gateways[gateway], entry.name, may_begin - now))
             return False
         if may_begin > now:
-            if throttling is not None and any(other not in self._throttled for other in fetch.to_ask):
-                fetch.to_ask.append(gateway)
-                return False
             if fetch.held is None:
-                fetch.held = gateway, min(may_begin, fetch.deadline)
-                if throttling is not None:
-                    throttling.waiting[entry.name] = entry
+                fetch.held = gateway, may_begin
             else:
                 fetch.to_ask.append(gateway)
             return True
@@ -236,46 +301,16 @@ class Fetcher:
         if request is None:
             request = Sent(next(self._numbers), gateway, fetch, now, fetch.deadline + GRACE)
             entry.requests += (request,)
-            if throttling is not None:
-                throttling.waiting.pop(entry.name, None)
-                throttling.trial = request.number
-                throttling.begin_pause(now)
             self.sent[request.number] = entry, request
             self._do(Request(request.number, entry.name, gateway, max(share, LEAST_SHARE), fetch.purpose))
         return True
 
     def _may_begin_at(self, entry: Entry, gateway: int, now: float) -> float:
-        """Return when a request may begin, by throttling, pace and patience; ``now`` or earlier if at once."""
+        """Return when a request may begin, by pace and patience; ``now`` or earlier if at once."""
         moments = list(entry.failed) + [request.began + ARRIVAL for request in entry.requests]
-        may_begin = self._has_room_at(entry, gateway, now)
-        throttling = self._throttling(entry, gateway)
-        if throttling is not None:
-            may_begin = max(may_begin, throttling.until)
-        return may_begin if len(moments) < MOST_REQUESTS else max(may_begin, sorted(moments)[-MOST_REQUESTS] + PACE)
-
-    def _throttling(self, entry: Entry, gateway: int) -> Optional[Throttling]:
-        """Return what an entry's fetch has to wait for; None for a renewal, since a call waits for that."""
-        fetch = entry.fetch
-        return None if fetch is None or fetch.purpose == RENEWAL else self._throttled.get(gateway)
-
-    def _throttle(self, request: Sent, error: Exception, now: float) -> None:
-        """Leave a gateway that throttles alone for a moment, for longer each time that a request tries in vain."""
-        throttling = self._throttled.get(request.gateway)
-        if throttling is None:
-            throttling = self._throttled[request.gateway] = Throttling(error)
-        elif request.number == throttling.trial or now >= throttling.until:
-            throttling.pause = min(2 * throttling.pause, LONGEST_THROTTLED_PAUSE)
-        else:
-            return  # it was sent before
-        throttling.begin_pause(now)
-
-    def _end_throttling(self, gateway: int, now: float) -> None:
-        """Let those that wait for a gateway go on, before others use up the quota again."""
-        throttling = self._throttled.pop(gateway, None)
-        for entry in () if throttling is None else throttling.waiting.values():
-            fetch = entry.fetch
-            if fetch is not None and fetch.go_on(gateway, now):
-                self._plan(entry)
+        has_room_at = self._has_room_at(entry, gateway, now)
+        return has_room_at if len(moments) < MOST_REQUESTS else max(
+            has_room_at, sorted(moments)[-MOST_REQUESTS] + PACE)
 
     def _has_room_at(self, entry: Entry, gateway: int, now: float) -> float:
         """Return when a gateway may be asked in spite of requests to it that were given up; ``now`` if at once."""
@@ -293,19 +328,21 @@ class Fetcher:
 
     def _end_if_over(self, entry: Entry, fetch: Fetch, now: float) -> None:
         """End an attempt that waits for nothing more, and the fetch too unless another attempt may do better."""
-        if entry.fetch is not fetch or fetch.waiting or fetch.held is not None or fetch.resume_at is not None:
+        if entry.fetch is not fetch or fetch.is_under_way():
             return
+        if fetch.to_ask:
+            self._ask_next(entry, fetch, now)
+            if fetch.is_under_way():
+                return
         if fetch.silent:
             fetch.errors.append(no_answer(self.waited_for(fetch.silent), entry.name, now - fetch.began))
         errors = sorted(fetch.errors, key=lambda error: (is_worth_a_region(error), is_outage(error)), reverse=True)
         last = errors[-1]
         if not is_outage(last):
             fetch.refusal = last  # kept, since the gateway that refused may not be asked in the next attempt
-        if is_throttling(last) and entry.key is None and self._throttled and now < fetch.deadline:
-            # A secret that was not read yet is read as soon as the quota allows.
-            fetch.resume_at = min([throttling.until for throttling in self._throttled.values()] + [fetch.deadline])
-            for throttling in self._throttled.values():
-                throttling.waiting[entry.name] = entry
+        throttlings = [error for error in errors if is_throttling(error)]
+        if throttlings and is_worth_a_region(last) and _is_patient(entry, fetch) and now < fetch.deadline:
+            self._throttled(entry, fetch, throttlings[-1], now)
             return
         delay = next(fetch.delays, None)
         may_begin = min(self._may_begin_at(entry, gateway, now) for gateway in range(len(self._gateways)))
@@ -315,3 +352,8 @@ class Fetcher:
             fetch.resume_at = resume_at
         else:
             self._ended(entry, fetch.refusal or last)
+
+
+def _is_patient(entry: Entry, fetch: Fetch) -> bool:
+    """Return whether a fetch can wait for the quota: it is for a first key, and not for a call that was rejected."""
+    return entry.key is None and fetch.purpose != RENEWAL

@@ -359,7 +359,7 @@ class Keeper:
             self._heed_signed(entry, now)
 
     def _forked(self, event: events.Forked) -> None:
-        self._fetcher.sent.clear()
+        self._fetcher.forget()
         if self._sharer is not None:
             self._sharer.forget(self._now.monotonic)
         self._refreshing.clear()
@@ -420,6 +420,9 @@ class Keeper:
         """Return the error for an asker whose deadline has passed."""
         if entry.recovery is not None:
             return one_of_its_own(entry.recovery.failure)
+        throttling = self._fetcher.throttling(entry)
+        if throttling is not None:
+            return one_of_its_own(throttling)
         fetch, now = entry.fetch, self._now.monotonic
         error: Exception = no_answer((), entry.name, 0.0) if fetch is None else \
             no_answer(self._fetcher.waited_for(fetch.waiting), entry.name, now - fetch.began)
@@ -488,6 +491,7 @@ class Keeper:
     def _fetch_ended(self, entry: Entry, error: Optional[Exception]) -> None:
         fetch, entry.fetch = entry.fetch, None
         assert fetch is not None  # nosec B101  # for the type checker
+        self._fetcher.leave_line(entry)
         entry.has_failed = error is not None
         entry.fetches += 1
         entry.failures += error is not None

@@ -14,11 +14,11 @@ MOST_REQUESTS = 3
 PACE = 1.0
 # For PACE, a request that has not ended counts as arrived after this time.
 ARRIVAL = 0.25
-# A gateway that throttles is left alone for the first pause, before jitter, whatever the secret. Then one request
-# tries. If its answer is good, all others follow. Else the pause doubles, up to the longest. So no read fails because
-# others use up the quota each time that its turn comes.
+# While Secrets Manager throttles, first reads wait for the first pause, before jitter. Then one of them tries. If it is
+# throttled, the pause doubles, up to the longest. With each answer of Secrets Manager, RELEASED of them go on.
 FIRST_THROTTLED_PAUSE = 0.25
 LONGEST_THROTTLED_PAUSE = 4.0
+RELEASED = 2
 # A request may outlive the deadline of its fetch by this much. Then it is given up, and its socket is closed.
 GRACE = 1.0
 # For one secret and gateway, this many requests that were given up may still hang. After that, one more request starts

@@ -18,7 +18,6 @@ from .world import (
     NAME,
     NEVER,
     NO_CONNECTION,
-    THROTTLED,
     TIMED_OUT,
     UNAVAILABLE,
     UNTRUSTED,
@@ -330,7 +329,7 @@ class TestDeadline:
             world.read(seconds=7.0)
 
     def test_region_that_hangs_costs_its_share_and_not_the_time_to_ask_again(self, longest_jitter):
-        world = World(NEVER, THROTTLED)
+        world = World(NEVER, UNAVAILABLE)
         asker = world.ask(FIRST_READ, seconds=10.0, delays=(0.5, 1.0, 2.0))
         world.pass_time(5.0)
         world.gateways[1].answer = B

@@ -520,7 +520,7 @@ BREAKAGES = {
     "there is no pace": (fetching, "[-MOST_REQUESTS] + PACE", "[-MOST_REQUESTS]"),
     "a good answer is no end": (fetching, "            self._ended(entry, None)\n", "            pass\n"),
     "attempts go on after the deadline": (fetching, "resume_at < fetch.deadline:", "True:"),
-    "who must wait is not asked": (fetching, "fetch.held = gateway, min(may_begin, fetch.deadline)", "pass"),
+    "who must wait is not asked": (fetching, "fetch.held = gateway, may_begin", "pass"),
     "a request goes on after its fetch for ever": (fetching, "fetch.deadline + GRACE", "fetch.deadline + 99.0"),
     "refreshes do not back off": (
         refreshing, "return entry.refresh_failures > 0 and entry.retry_at > now.monotonic", "return False"),
