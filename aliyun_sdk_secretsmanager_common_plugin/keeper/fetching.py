@@ -48,7 +48,7 @@ class Fetcher:
         numbers: gives each request its number; operations of the shared store get theirs from it, too.
         do: called with each action.
         ended: called with an entry whose fetch ended, and the error, or None if the fetch brought a key.
-        plan: called with an entry that has to be looked at at another time than before.
+        plan: called with an entry when the time of its next look has changed.
     """
 
     def __init__(
