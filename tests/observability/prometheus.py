@@ -73,14 +73,16 @@ def running(history):
 
 def _url_of(process):
     """Wait until a Prometheus answers requests; return its address, which its log says."""
-    address = None
+    address, is_ready = None, False
     giving_up = threading.Timer(PATIENCE, process.kill)
     giving_up.start()
     try:
         for line in process.stderr:
             entry = json.loads(line)
-            address = entry.get("address", address)
-            if "ready to receive" in entry.get("msg", ""):
+            if not entry.get("address", ":0").endswith(":0"):  # it first says which address it was told
+                address = entry["address"]
+            is_ready = is_ready or "ready to receive" in entry.get("msg", "")
+            if address is not None and is_ready:
                 threading.Thread(target=process.stderr.read, daemon=True).start()  # so that its log never blocks it
                 return "http://" + address
     finally:
