@@ -122,13 +122,12 @@ class Environment(NamedTuple):
         """Yield the figures that a program reports."""
         yield from (Figure(*each) for each in self.figures(program, *arguments))
 
-    def start(self, what: str, in_names: bool, threads: int) -> Iterator[Figure]:
+    def start(self, what: str, threads: int) -> Iterator[Figure]:
         """Yield the figures of a start with many secrets.
 
         Args:
             what: the beginning of the rows' names.
-            in_names: whether the secrets are in ``secret_names``.
-            threads: how many threads read them, 0 if none does.
+            threads: how many threads read them; if 0, they are in ``secret_names``.
         """
         with served("quota.py") as server:
             endpoint, ca_file = json.loads(server.stdout.readline().decode())
@@ -136,7 +135,7 @@ class Environment(NamedTuple):
             oss_bodies.write_properties(path, {
                 "regions": {"cn-hangzhou": endpoint}, "ca_file": with_certifi(ca_file, self.given["directory"]),
                 "identity": {"access_key_id": "LTAI5tIdentity", "access_key_secret": "secret"}})
-            if in_names:
+            if not threads:
                 with open(path, "a", encoding="utf-8") as file:
                     names = ("app-{}".format(number) for number in range(SECRETS[-1]))
                     file.write("secret_names={}\n".format(",".join(names)))
@@ -166,8 +165,8 @@ def measure(environments: List[Environment], cloud: Dict[str, Any]) -> Rows:
     for environment in environments:
         if environment.who in PLUGINS:
             take(environment.who, environment.rows("programs/rotation.py", *CLIENTS))
-    take("ours", environments[0].start("start with {:,} secrets".format(SECRETS[-1]), True, 0))
-    take("ours", environments[0].start("{:,} secrets read by {} threads".format(SECRETS[-1], THREADS), False, THREADS))
+    take("ours", environments[0].start("start with {:,} secrets".format(SECRETS[-1]), 0))
+    take("ours", environments[0].start("{:,} secrets read by {} threads".format(SECRETS[-1], THREADS), THREADS))
     for count in SECRETS:
         figures = environments[0].figures("many_secrets.py", "--json", "--secrets", count)
         take("ours", (Figure("{:,} secrets: {}".format(count, what), unit, None, figure)
